@@ -1,0 +1,31 @@
+"""Four virtual CPU devices, float64, run-time type checks on the whole package, shared data."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_enable_x64", True)
+jax.config.update(
+    "jax_compilation_cache_dir", str(Path(__file__).resolve().parents[1] / ".jax_cache")
+)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+from jaxtyping import install_import_hook
+
+install_import_hook("cryojax_het", "beartype.beartype")
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The shared data folder; tests that need it are skipped, with the reason, where it is absent."""
+    root = Path(__file__).resolve().parents[1]
+    folder = Path(os.environ.get("CRYOJAX_HET_DATA", root.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no shared data: {folder} is not a folder (set CRYOJAX_HET_DATA)")
+    return folder
