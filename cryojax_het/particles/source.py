@@ -69,11 +69,26 @@ class Particles:
         present = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: v for name, v in present.items() if isinstance(v, np.ndarray)}
 
+    def optics(self) -> dict[str, np.ndarray]:
+        """The microscope's columns; beam tilt and magnification are left out where no image of
+        the table has any, so that nothing is spent on them."""
+        trivial = {
+            "beam_tilt": not self.beam_tilt.any(),
+            "magnification": np.array_equal(
+                self.magnification, np.broadcast_to(np.eye(2), self.magnification.shape)
+            ),
+        }
+        names = [name for name in _OPTICS if not trivial.get(name, False)]
+        return {name: getattr(self, name) for name in names}
+
     def take(self, rows: Integer[np.ndarray, " m"]) -> "Particles":
         """The table of these rows, in this order."""
         return replace(self, **{name: column[rows] for name, column in self.columns().items()})
 
 
+_OPTICS = ("defocus_u", "defocus_v", "astigmatism_angle", "voltage", "spherical_aberration")
+_OPTICS += ("amplitude_contrast", "phase_shift", "b_factor", "scale", "group")
+_OPTICS += ("beam_tilt", "magnification")
 _SHAPES = {"rotation": (3, 3), "shift": (2,), "beam_tilt": (2,), "magnification": (2, 2)}
 
 

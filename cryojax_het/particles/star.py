@@ -123,7 +123,7 @@ def write_star(
     star = star_lines(original, "rlnImageName")
     if len(rows) and not 0 <= rows.min() <= rows.max() < len(star.rows):
         raise ValueError(f"`rows` must lie in 0 to {len(star.rows) - 1}, the rows of {original}.")
-    texts = {label: _texts(label, column, len(rows)) for label, column in columns.items()}
+    texts = {label: format_column(label, column, len(rows)) for label, column in columns.items()}
     replaced = {star.labels.index(n): t for n, t in texts.items() if n in star.labels}
     added = {name: text for name, text in texts.items() if name not in star.labels}
     body = [_checked(star.rows[row], row, len(star.labels), original) for row in rows.tolist()]
@@ -160,7 +160,9 @@ def _replace(line: str, number: int, columns: dict[int, list[str]]) -> str:
     return " ".join(tokens)
 
 
-def _texts(label: str, column: Sequence | np.ndarray, count: int) -> list[str]:
+def format_column(label: str, column: Sequence | np.ndarray, count: int) -> list[str]:
+    """The values as text, numbers to nine significant digits. `ValueError` where there are not
+    `count`, or a number is not finite."""
     if len(column) != count:
         raise ValueError(f"Column {label} has {len(column)} values for {count} rows.")
     values = np.asarray(column)
