@@ -1,0 +1,110 @@
+"""Likelihoods with the contrast or the shift of an image integrated out, in closed form.
+
+With `a = ⟨x, x⟩`, `b = Re⟨x, y⟩`, inner products weighted by the noise's precision.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Complex, Float
+
+from .grid import FourierGrid
+from .noise import AbstractGaussianNoise
+
+
+def log_marginal_contrast(
+    noise: AbstractGaussianNoise,
+    observed: Complex[Array, "y x"],
+    mean: Complex[Array, "y x"],
+    prior: tuple[Float[Array, ""], Float[Array, ""]],
+    grid: FourierGrid,
+) -> Float[Array, ""]:
+    """`log ∫ p(observed | s·mean) N(s; μ, ρ²) ds`, with `prior = (μ, ρ)`.
+
+    `= log p(observed | 0) + ½(b + μ/ρ²)²/(a + 1/ρ²) - ½μ²/ρ² - ½ log(1 + ρ²a)`
+    """
+    precision = noise.precision(grid)
+    a = jnp.sum(precision * (mean.real**2 + mean.imag**2))
+    b = jnp.sum(precision * (mean.conj() * observed).real)
+    return noise.log_prob(observed, jnp.zeros_like(mean), grid) + _contrast_gain(a, b, prior)
+
+
+def contrast_posterior(
+    noise: AbstractGaussianNoise,
+    observed: Complex[Array, "y x"],
+    mean: Complex[Array, "y x"],
+    prior: tuple[Float[Array, ""], Float[Array, ""]],
+    grid: FourierGrid,
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Mean and variance of the contrast `s` of `s·mean` under the prior `N(μ, ρ²)`."""
+    precision = noise.precision(grid)
+    centre, width = prior
+    a = jnp.sum(precision * (mean.real**2 + mean.imag**2)) + width**-2
+    b = jnp.sum(precision * (mean.conj() * observed).real) + centre * width**-2
+    return b / a, 1 / a
+
+
+def shift_correlation(
+    noise: AbstractGaussianNoise,
+    observed: Complex[Array, "y x"],
+    mean: Complex[Array, "y x"],
+    grid: FourierGrid,
+    oversampling: int = 1,
+) -> Float[Array, "m m"]:
+    """`Re⟨S(t) mean, observed⟩` for every shift `t` at once, by one FFT.
+
+    Entry `[i, j]` is the shift `t = ((j, i) - m//2) pixel_size / oversampling`, `m` being the size
+    times the oversampling.
+    """
+    n, m = grid.size, grid.size * oversampling
+    product = noise.precision(grid) * observed * mean.conj()
+    # The precision holds the Hermitian weight already; irfft2 would count the interior twice.
+    product = product / grid.weights()
+    # Neither Nyquist line has a shift that a real image can represent.
+    product = product.at[n // 2].set(0).at[:, -1].set(0)
+    half = n // 2
+    padded = jnp.zeros((m, m // 2 + 1), product.dtype)
+    padded = padded.at[:half, : half + 1].set(product[:half])
+    padded = padded.at[m - half :, : half + 1].set(product[half:])
+    return jnp.fft.fftshift(jnp.fft.irfft2(padded, s=(m, m))) * m**2
+
+
+def log_marginal_shift(
+    noise: AbstractGaussianNoise,
+    observed: Complex[Array, "y x"],
+    mean: Complex[Array, "y x"],
+    log_prior: Float[Array, "m m"],
+    grid: FourierGrid,
+) -> Float[Array, ""]:
+    """`log Σ_t p(observed | S(t) mean) p(t)` over the shifts of `shift_correlation`.
+
+    `log_prior` `[m, m]` is over those shifts (`-inf` beyond the largest allowed) and its size
+    says how finely they are sampled. The norm of `S(t) mean` does not depend on `t`.
+    """
+    oversampling = log_prior.shape[0] // grid.size
+    correlation = shift_correlation(noise, observed, mean, grid, oversampling)
+    a = jnp.sum(noise.precision(grid) * (mean.real**2 + mean.imag**2))
+    at_zero = noise.log_prob(observed, jnp.zeros_like(mean), grid)
+    return at_zero - 0.5 * a + jax.nn.logsumexp(correlation + log_prior)
+
+
+def log_marginal_shift_contrast(
+    noise: AbstractGaussianNoise,
+    observed: Complex[Array, "y x"],
+    mean: Complex[Array, "y x"],
+    log_prior: Float[Array, "m m"],
+    prior: tuple[Float[Array, ""], Float[Array, ""]],
+    grid: FourierGrid,
+) -> Float[Array, ""]:
+    """Both integrated out: the correlation at each shift takes the place of `b`."""
+    oversampling = log_prior.shape[0] // grid.size
+    b = shift_correlation(noise, observed, mean, grid, oversampling)
+    a = jnp.sum(noise.precision(grid) * (mean.real**2 + mean.imag**2))
+    at_zero = noise.log_prob(observed, jnp.zeros_like(mean), grid)
+    return at_zero + jax.nn.logsumexp(_contrast_gain(a, b, prior) + log_prior)
+
+
+def _contrast_gain(a, b, prior):
+    centre, width = prior
+    precision = width**-2
+    peak = 0.5 * (b + centre * precision) ** 2 / (a + precision)
+    return peak - 0.5 * centre**2 * precision - 0.5 * jnp.log1p(width**2 * a)
