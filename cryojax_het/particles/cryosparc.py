@@ -127,9 +127,9 @@ def _particles(table: dict[str, np.ndarray], stacks: ImageStacks, path: Path) ->
         pixel_size = np.full(len(stacks), stacks.options.pixel_size)
     else:
         pixel_size = np.asarray(_required(table, "blob/psize_A", path), np.float64)
-    ids = np.asarray(_column(table, "ctf/exp_group_id", 0), np.int64)
+    ids = np.asarray(_column(table, "ctf/exp_group_id", 0.0), np.int64)
     names, group = np.unique(ids, return_inverse=True)
-    split = _column(table, "alignments3D/split", 0).astype(np.int64)
+    split = _column(table, "alignments3D/split", 0.0).astype(np.int64)
     columns = _ctf(table, path, stacks.options, warnings)
     rotation, shift = _poses(table, pixel_size, warnings)
     return make_particles(
@@ -177,9 +177,9 @@ def _ctf(
     if options.amplitude_contrast is not None and "ctf/amp_contrast" not in table:
         table["ctf/amp_contrast"] = np.full(len(table["ctf/df1_A"]), options.amplitude_contrast)
     columns = {k: np.asarray(_required(table, n, path), np.float64) for k, n in needed.items()}
-    columns["phase_shift"] = _column(table, "ctf/phase_shift_rad", 0)
-    columns["b_factor"] = _column(table, "ctf/bfactor", 0)
-    columns["scale"] = _column(table, "ctf/scale", 1)
+    columns["phase_shift"] = _column(table, "ctf/phase_shift_rad", 0.0)
+    columns["b_factor"] = _column(table, "ctf/bfactor", 0.0)
+    columns["scale"] = _column(table, "ctf/scale", 1.0)
     for name in ("ctf/trefoil_A", "ctf/tetra_A", "ctf/shift_A"):
         if np.any(table.get(name, np.zeros(1))):
             warnings.append(f"{name}: higher-order aberrations are not modelled.")

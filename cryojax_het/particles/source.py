@@ -96,7 +96,7 @@ def _check_column(name: str, column: np.ndarray, count: int) -> None:
     shape = (count, *_SHAPES.get(name, ()))
     if column.shape != shape:
         raise ValueError(f"`{name}` must have the shape {shape}. Got {column.shape}.")
-    finite = np.isfinite(column.reshape(count, -1)).all(axis=1)
+    finite = np.isfinite(column).all(axis=tuple(range(1, column.ndim)))
     if not finite.all():
         row = int(np.argmin(finite))
         raise ValueError(f"`{name}` of row {row + 1} is not finite: {column[row]}.")
