@@ -23,7 +23,7 @@ install_import_hook("cryojax_het", "beartype.beartype")
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """The shared data folder; tests that need it are skipped, with the reason, where it is absent."""
+    """The shared data folder; where it is absent, tests that need it skip with the reason."""
     root = Path(__file__).resolve().parents[1]
     folder = Path(os.environ.get("CRYOJAX_HET_DATA", root.parent / "shared" / "data"))
     if not folder.is_dir():

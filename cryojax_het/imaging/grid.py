@@ -3,11 +3,11 @@
 Conventions (every other file relies on these and repeats none of them):
 
 - lengths in Å, frequencies in 1/Å, angles in radians, coordinates ordered (x, y, z);
-- image arrays are `[y, x]`, volume arrays `[z, y, x]`; sizes are even; the centre is pixel `n // 2`;
+- images are `[y, x]`, volumes `[z, y, x]`; sizes are even; the centre is pixel `n // 2`;
 - the transform is the continuous one, `F(k) = ∫ V(r) exp(-2πi k·r) dr`, phase origin at the centre;
 - images live as `rfft2` half-planes `[n, n//2 + 1]`: `ky` in FFT order, `kx` from 0 to Nyquist;
 - a rotation `R` takes the molecule's frame to the microscope's, `r_microscope = R r_molecule`; the
-  image is the projection along z, so its transform at `(kx, ky)` is the molecule's at `Rᵀ(kx, ky, 0)`;
+  image is the projection along z: its transform at `(kx, ky)` is the molecule's at `Rᵀ(kx, ky, 0)`;
 - `shift` is where the particle is, from the box centre: the transform gains `exp(-2πi k·shift)`;
 - a model signal exists only inside the Nyquist circle, `|k| < 1 / (2 pixel_size)`.
 """

@@ -55,7 +55,7 @@ class AbstractGaussianNoise(AbstractNoise):
 
 
 class WhiteNoise(AbstractGaussianNoise):
-    """Independent pixels of spectral density `power = σ² a²`. Its density is over all `n²` pixels."""
+    """Independent pixels, `power = σ² a²`. Its density is over all `n²` pixels."""
 
     power: Float[Array, ""] = eqx.field(converter=jnp.asarray)
 

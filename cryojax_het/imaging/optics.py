@@ -1,4 +1,4 @@
-"""What the microscope does to a projection: contrast transfer, envelope, beam tilt, magnification."""
+"""What the microscope does: contrast transfer, envelope, beam tilt, magnification."""
 
 from collections.abc import Mapping
 
@@ -13,10 +13,10 @@ from .grid import FourierGrid
 def electron_wavelength(voltage):
     """Relativistic wavelength, in Å, of electrons at `voltage` kV.
 
-    `λ = 12.2642597 / sqrt(U + 0.978466e-6 U²)`, U in volts.
+    `λ = 12.2639 / sqrt(U + 0.97845e-6 U²)`, U in volts; the constants are those of RELION.
     """
     volts = voltage * 1e3
-    return 12.2642597 / np.sqrt(volts * (1 + 0.978466e-6 * volts))
+    return 12.2639 / np.sqrt(volts * (1 + 0.97845e-6 * volts))
 
 
 class Optics(eqx.Module):
@@ -64,7 +64,7 @@ class Optics(eqx.Module):
         )
 
     def frame(self, rotation: Float[Array, "3 3"]) -> Float[Array, "3 3"]:
-        """What to slice with: `L` such that `Lᵀ(kx, ky, 0) = Rᵀ M (kx, ky, 0)`; `R` if M is None."""
+        """What to slice with: `L` with `Lᵀ(kx, ky, 0) = Rᵀ M (kx, ky, 0)`; `R` if M is None."""
         if self.magnification is None:
             return rotation
         return jnp.concatenate([self.magnification.T @ rotation[:2], rotation[2:]])

@@ -29,7 +29,7 @@ def exp(vector: Float[Array, "3"]) -> Float[Array, "3 3"]:
 
 
 def log(rotation: Float[Array, "3 3"]) -> Float[Array, "3"]:
-    """The vector `ω`, `|ω| <= π`, with `exp(ω) = R`. Through the quaternion, so exact near π too."""
+    """The vector `ω`, `|ω| <= π`, with `exp(ω) = R`. Exact near π too."""
     quaternion = to_quaternion(rotation)
     w, xyz = quaternion[0], quaternion[1:]
     norm2 = xyz @ xyz
@@ -90,9 +90,7 @@ def to_euler(rotation: Float[Array, "3 3"]) -> Float[Array, "3"]:
     pole = sine < 1e-6
     rot = jnp.arctan2(rotation[2, 1], rotation[2, 0])
     psi = jnp.arctan2(rotation[1, 2], -rotation[0, 2])
-    at_pole = jnp.where(rotation[2, 2] > 0, 1.0, -1.0)
     rot_at_pole = jnp.arctan2(-rotation[1, 0], rotation[1, 1])
-    del at_pole
     return jnp.stack([jnp.where(pole, rot_at_pole, rot), tilt, jnp.where(pole, 0.0, psi)])
 
 

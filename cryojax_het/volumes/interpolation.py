@@ -8,10 +8,10 @@ order, forward and reverse, in the table and in the frame, and batches over eith
 under one pose become channels and share their taps.
 
 A table `[z, y, x, channel]` is a half of the spectrum of real volumes: `kz` and `ky` from
-`-(m/2 + 2)` to `m/2 + 2`, `kx` from -2 to `m/2 + 2`. A frame `[2, 3]` says how many table steps (x, y,
-z) one step of the image's `kx` and of its `ky` makes. Where `kx` of the table comes out negative the
-conjugate of the opposite point is read; points beyond `m/2`, and frequencies of the image outside
-its Nyquist circle, give zero.
+`-(m/2 + 2)` to `m/2 + 2`, `kx` from -2 to `m/2 + 2`. A frame `[2, 3]` says how many table steps
+(x, y, z) one step of the image's `kx` and of its `ky` makes. Where `kx` of the table comes out
+negative the conjugate of the opposite point is read; points beyond `m/2`, and frequencies of the
+image outside its Nyquist circle, give zero.
 """
 
 import functools
