@@ -35,7 +35,8 @@ def read_star(path: Path) -> dict[str, Columns]:
         document = cif.read_file(str(path))
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"{path} is not a STAR file: {error}") from error
-    return {block.name: _columns_of(block) for block in document}
+    # gemmi calls the block of a bare `data_` by a blank.
+    return {block.name.strip(): _columns_of(block) for block in document}
 
 
 def _columns_of(block) -> Columns:

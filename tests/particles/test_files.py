@@ -7,12 +7,17 @@ import pytest
 from cryojax_het.particles.files import candidate_paths, find_stack, replacing
 
 
+def _fail_halfway(path: Path) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text("half of the n")
+        raise RuntimeError
+
+
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path):
     path = tmp_path / "a.star"
     path.write_text("old")
-    with pytest.raises(RuntimeError), replacing(path) as temporary:
-        temporary.write_text("half of the n")
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        _fail_halfway(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

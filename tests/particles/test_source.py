@@ -11,14 +11,17 @@ _CTF["amplitude_contrast"] = 0.1
 
 
 def _source(count: int, size: int = 4, start: int = 0) -> ArraySource:
-    images = np.arange(start, start + count, dtype=np.float32)[:, None, None] * np.ones((size, size))
+    images = np.arange(start, start + count, dtype=np.float32)[:, None, None] * np.ones(
+        (size, size)
+    )
     return from_arrays(images.astype(np.float32), 1.5)
 
 
 def test_without_ctf_the_transfer_is_one():
     table = make_particles(3, pixel_size=1.0, size=8)
     assert np.all(np.sin(np.arcsin(table.amplitude_contrast)) == 1)
-    assert not (table.defocus_u.any() or table.phase_shift.any())
+    assert not table.defocus_u.any()
+    assert not table.phase_shift.any()
     assert table.rotation is None
     assert table.shift is None
 
@@ -59,7 +62,7 @@ def test_subset_keeps_order_and_repeats():
     subset = Subset(_source(6), np.array([4, 1, 1]))
     assert subset.read(np.array([2, 0]))[:, 0, 0].tolist() == [1, 4]
     assert len(subset.table()) == 3
-    with pytest.raises(IndexError, match="0 to 2. Got 3"):
+    with pytest.raises(IndexError, match=r"0 to 2\. Got 3"):
         subset.read(np.array([3]))
     with pytest.raises(IndexError, match="Got -1"):
         Subset(_source(6), np.array([-1]))

@@ -43,6 +43,6 @@ def test_an_error_leaves_nothing(tmp_path: Path):
 @pytest.mark.parametrize("bad", [np.ones((2, 5, 5), np.float32), np.full((1, 6, 6), np.nan)])
 def test_wrong_images_are_refused(tmp_path: Path, bad):
     stack = StackWriter(tmp_path / "a.mrcs", 6, 1.25)
-    with pytest.raises(ValueError, match="6 pixels|not finite"), stack:
+    with pytest.raises(ValueError, match=r"6 pixels|not finite"), stack:
         stack.append(bad)
     assert not list(tmp_path.iterdir())
