@@ -1,0 +1,1 @@
+"""Particle images on disk or in memory, their tables, and estimates written back beside them."""

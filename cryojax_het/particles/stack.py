@@ -1,15 +1,9 @@
-"""Image stacks on disk: any rows of many MRC files, read by `preadv` straight into one batch.
+"""Image stacks on disk: the rows of a table, wherever their MRC files lie."""
 
-Rows are sorted by file and offset, neighbours coalesced into one system call that scatters into
-the batch, and the calls spread over threads. Offsets are 64-bit.
-"""
-
-import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import final
 
@@ -18,12 +12,8 @@ from jaxtyping import Float32, Int, Integer
 
 from .files import find_stack
 from .mrc import MrcHeader, read_header
+from .pixels import Run, read_runs, run_bounds
 from .source import check_index
-
-# One call moves at most this much, so that a long run still spreads over threads, and at most
-# IOV_MAX (1,024 on Linux) images.
-_CALL_BYTES = 4 << 20
-_CALL_IMAGES = 1024
 
 
 @final
@@ -115,15 +105,11 @@ class ImageStacks:
         files, images = self.rows.file[index][order], self.rows.image[index][order]
         size = self._common_size(index)
         batch = np.empty((len(index), size, size), np.float32)
-        runs = _runs(files, images, size)
-        calls = [(self.header(int(files[a])), int(images[a]), batch, order[a:b]) for a, b in runs]
-        if len(calls) == 1 or self.options.threads == 1:
-            for call in calls:
-                _read_run(*call)
-        else:
-            with ThreadPoolExecutor(self.options.threads) as pool:
-                list(pool.map(lambda call: _read_run(*call), calls))
-        self._check_finite(batch, index)
+        runs = [
+            Run(self.header(int(files[a])), int(images[a]), order[a:b])
+            for a, b in run_bounds(files, images, size)
+        ]
+        self._treat_nonfinite(batch, index, read_runs(runs, batch, self.options.threads))
         signs = self.signs[index]
         if not np.all(signs == 1):
             batch *= signs[:, None, None]
@@ -134,9 +120,11 @@ class ImageStacks:
         missing files, wrong sizes, truncated files and how many rows lie beyond their end. Of each
         kind the first is told in full, the others are counted."""
         kinds: dict[str, list[str]] = {}
+        order = np.argsort(self.rows.file, kind="stable")
+        rows = np.split(order, np.flatnonzero(np.diff(self.rows.file[order])) + 1)
         with warnings.catch_warnings(), ThreadPoolExecutor(self.options.threads) as pool:
             warnings.simplefilter("ignore")
-            for part in pool.map(self._problems_of_file, range(len(self.rows.names))):
+            for part in pool.map(self._problems_of_file, rows):
                 for kind, sentence in part.items():
                     kinds.setdefault(kind, []).append(sentence)
         return tuple(
@@ -144,10 +132,9 @@ class ImageStacks:
             for kind, found in kinds.items()
         )
 
-    def _problems_of_file(self, file: int) -> dict[str, str]:
-        rows = np.flatnonzero(self.rows.file == file)
+    def _problems_of_file(self, rows: Int[np.ndarray, " r"]) -> dict[str, str]:
         try:
-            header = self.header(file)
+            header = self.header(int(self.rows.file[rows[0]]))
         except (ValueError, OSError) as error:
             return {"not found or not readable": str(error)}
         found = {}
@@ -179,22 +166,18 @@ class ImageStacks:
             )
         return sizes[0]
 
-    def _check_finite(self, batch, index) -> None:
-        # One sum per image finds a NaN at the price of one pass; only a bad sum is looked into.
-        with np.errstate(over="ignore", invalid="ignore"):
-            sums = batch.reshape(len(batch), -1).sum(axis=1)
-        for i in np.flatnonzero(~np.isfinite(sums)):
+    def _treat_nonfinite(self, batch, index, suspects: list[int]) -> None:
+        for i in suspects:
             bad = ~np.isfinite(batch[i])
-            if not bad.any():
-                continue
-            if self.options.replace_nonfinite is None:
+            if self.options.replace_nonfinite is not None:
+                batch[i][bad] = self.options.replace_nonfinite
+            elif bad.any():
                 row = int(index[i])
                 raise ValueError(
                     f"Image {self.rows.image[row] + 1} of {self.rows.names[self.rows.file[row]]} "
                     f"(row {row + 1} of {self.rows.table}) has {np.count_nonzero(bad)} pixels that "
                     "are not finite. Leave the row out, or set `--replace-nonfinite 0`."
                 )
-            batch[i][bad] = self.options.replace_nonfinite
 
 
 def same_file_rows(names: Sequence[str]) -> tuple[tuple[str, ...], Int[np.ndarray, " n"]]:
@@ -216,53 +199,3 @@ def _mismatch(header: MrcHeader, size: int, table: Path) -> str:
         f"{header.path} holds images of {header.shape[1]} pixels per side where {table} says "
         f"{size}: the table belongs to another stack, or the stack was rescaled."
     )
-
-
-def _runs(files: np.ndarray, images: np.ndarray, size: int) -> list[tuple[int, int]]:
-    """Bounds of stretches of consecutive images of one file, none longer than one call."""
-    breaks = np.flatnonzero((np.diff(files) != 0) | (np.diff(images) != 1)) + 1
-    bounds = np.concatenate([[0], breaks, [len(files)]]).tolist()
-    longest = max(1, min(_CALL_IMAGES, _CALL_BYTES // (4 * size * size)))
-    return [
-        (start, min(start + longest, stop))
-        for first, stop in pairwise(bounds)
-        for start in range(first, stop, longest)
-    ]
-
-
-def _read_run(header: MrcHeader, first: int, batch: np.ndarray, places: np.ndarray) -> None:
-    """Images `first`, `first + 1`, ... into `batch[places]`."""
-    if first + len(places) > header.stored:
-        raise ValueError(
-            f"Image {first + len(places)} of {header.path} was asked for, but the file holds "
-            f"{header.stored} images (its header counts {header.shape[0]}): it is truncated, or "
-            "the table belongs to another stack."
-        )
-    native = header.dtype.newbyteorder("=") == np.float32
-    if native:
-        rows = [batch[place] for place in places]
-    else:
-        rows = list(np.empty((len(places), *batch.shape[1:]), header.dtype))
-    with open(header.path, "rb", buffering=0) as file:
-        _fill(file.fileno(), rows, header.offset + first * header.image_bytes, header.path)
-    if not native:
-        for place, row in zip(places, rows, strict=True):
-            batch[place] = row
-    elif not header.dtype.isnative:
-        for row in rows:
-            row.byteswap(inplace=True)
-
-
-def _fill(descriptor: int, rows: list[np.ndarray], offset: int, path: Path) -> None:
-    """Fill the rows from `offset`; a call may give fewer bytes than asked: go on from there."""
-    views = [row.reshape(-1).view(np.uint8).data for row in rows]
-    while views:
-        count = os.preadv(descriptor, views, offset)
-        if count == 0:
-            raise ValueError(f"{path} ended early at byte {offset}: it changed while being read.")
-        offset += count
-        while views and count >= len(views[0]):
-            count -= len(views[0])
-            views.pop(0)
-        if count:
-            views[0] = views[0][count:]
