@@ -72,11 +72,12 @@ def taps(points, shape, kernel: Kernel, order=(0, 0, 0)):
     return (z * shape[1] + y) * shape[2] + x, weights, sign
 
 
-def scatter_rows(rows, first, weights, shape):
-    """Adds `wz wy wx · rows` `[..., float]` into a table of `shape` of that many floats a cell.
+def scatter_rows(rows, first, weights, table):
+    """Adds `wz wy wx · rows` `[..., float]` into `table` `[z, y, x, float]`.
 
     One scatter index moves a whole row of x taps: XLA's CPU scatter pays per index.
     """
+    shape = table.shape[:3]
     wx, wy, wz = weights
     floats = rows.shape[-1]
     rows = (jnp.stack(wx, axis=-1)[..., None] * rows[..., None, :]).reshape(*first.shape, -1)
@@ -85,7 +86,7 @@ def scatter_rows(rows, first, weights, shape):
         inserted_window_dims=(),
         scatter_dims_to_operand_dims=(0,),
     )
-    table = jnp.zeros(floats * int(np.prod(shape)), rows.dtype)
+    table = table.reshape(-1)
     for z, weight_z in enumerate(wz):
         for y, weight_y in enumerate(wy):
             start = floats * (first + (z * shape[1] + y) * shape[2])
@@ -155,8 +156,9 @@ def _back(planes, frame, *, shape, kernel, order):
     first, weights, sign = taps(circle_points(frame, planes.shape[-3]), shape, kernel, order)
     values = planes[..., rows, columns, :]
     pairs = jnp.stack([values.real, values.imag * sign[..., None]], axis=-1)
-    table = scatter_rows(pairs.reshape(*first.shape, -1), first, weights, shape)
-    table = table.reshape(*shape, -1, 2)
+    rows = pairs.reshape(*first.shape, -1)
+    empty = jnp.zeros((*shape, rows.shape[-1]), rows.dtype)
+    table = scatter_rows(rows, first, weights, empty).reshape(*shape, -1, 2)
     return jax.lax.complex(table[..., 0], table[..., 1])
 
 

@@ -1,0 +1,67 @@
+"""Where arrays live: one mesh axis `data`, batches sharded over it, everything else replicated.
+
+No other file names a device. Works for one CPU, several devices and several hosts alike.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import PyTree
+
+BATCH = PartitionSpec("data")
+WHOLE = PartitionSpec()
+
+
+def data_mesh() -> Mesh:
+    """All devices of all hosts along one axis, `data`.
+
+    Automatic axes: under explicit ones a gather by sharded indices, which every voxel model
+    makes, is an error.
+    """
+    return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+
+
+def place_batch(mesh: Mesh) -> Callable[[Any], Any]:
+    """Puts host arrays, the part of a batch that this process holds, on the mesh."""
+    sharding = NamedSharding(mesh, BATCH)
+
+    def place(tree: PyTree) -> PyTree:
+        return jax.tree.map(
+            lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), tree
+        )
+
+    return place
+
+
+def place_whole(mesh: Mesh) -> Callable[[Any], Any]:
+    """Puts host arrays on every device of the mesh."""
+    sharding = NamedSharding(mesh, WHOLE)
+
+    def place(tree: PyTree) -> PyTree:
+        return jax.tree.map(
+            lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), tree
+        )
+
+    return place
+
+
+def own_part(rows: np.ndarray) -> np.ndarray:
+    """The rows of a batch that this process reads: equal shares in the order of the processes.
+
+    The length must be a multiple of the number of processes; pad first.
+    """
+    return np.split(rows, jax.process_count())[jax.process_index()]
+
+
+def to_host(tree: PyTree) -> PyTree:
+    """Every row of sharded arrays, as NumPy on each process."""
+    if jax.process_count() == 1:
+        return jax.tree.map(np.asarray, tree)
+    from jax.experimental import multihost_utils
+
+    return jax.tree.map(
+        lambda x: np.asarray(multihost_utils.process_allgather(x, tiled=True)), tree
+    )

@@ -1,0 +1,97 @@
+"""The E-step: from images to what is believed of their latents."""
+
+import abc
+from typing import Generic, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ..imaging.grid import FourierGrid
+from ..imaging.image import Batch, Latents
+from ..imaging.noise import AbstractNoise
+from ..volumes.base import AbstractVolume
+from .prior import AbstractPrior
+
+
+class Point(eqx.Module):
+    """All belief on one value of the latents of each image `[b]`."""
+
+    latents: Latents
+
+    def mean(self) -> Latents:
+        """The value."""
+        return self.latents
+
+    def sample(self, key: PRNGKeyArray) -> Latents:
+        """The value."""
+        del key
+        return self.latents
+
+    def log_prob(self) -> Float[Array, " b"]:
+        """0: as in EM with a maximum for E-step, the point has no entropy to account for."""
+        return jnp.zeros(self.latents.contrast.shape)
+
+
+class Gaussian(eqx.Module):
+    """Normal belief on each image's conformation, `[b, d]` and `[b, d, d]`; the rest a point."""
+
+    latents: Latents
+    covariance: Float[Array, "b d d"]
+
+    def mean(self) -> Latents:
+        """Latents at the mean conformation."""
+        return self.latents
+
+    def sample(self, key: PRNGKeyArray) -> Latents:
+        """One draw of each image's conformation."""
+        draws = jax.random.normal(key, self.latents.conformation.shape)
+        factor = jnp.linalg.cholesky(self.covariance)
+        moved = self.latents.conformation + jnp.einsum("bij,bj->bi", factor, draws)
+        return eqx.tree_at(lambda t: t.conformation, self.latents, moved)
+
+    def log_prob(self, conformation: Float[Array, "b d"]) -> Float[Array, " b"]:
+        """Log density of each image's `conformation`."""
+        density = jax.scipy.stats.multivariate_normal.logpdf
+        return jax.vmap(density)(conformation, self.latents.conformation, self.covariance)
+
+
+class Hypotheses(eqx.Module):
+    """Weighted alternatives for the latents of each image: `latents` `[b, h]`."""
+
+    latents: Latents
+    log_weight: Float[Array, "b h"]  # normalised over h
+
+    def mean(self) -> Latents:
+        """The most probable alternative of each image: poses have no mean in their own space."""
+        best = jnp.argmax(self.log_weight, axis=1)
+        return jax.tree.map(lambda x: x[jnp.arange(len(best)), best], self.latents)
+
+    def sample(self, key: PRNGKeyArray) -> Latents:
+        """One alternative of each image, drawn by weight."""
+        chosen = jax.random.categorical(key, self.log_weight, axis=1)
+        return jax.tree.map(lambda x: x[jnp.arange(len(chosen)), chosen], self.latents)
+
+    def log_prob(self) -> Float[Array, "b h"]:
+        """Log weight of each alternative."""
+        return self.log_weight
+
+
+Posterior = TypeVar("Posterior", Point, Gaussian, Hypotheses)
+
+
+class AbstractPosterior(eqx.Module, Generic[Posterior]):
+    """A method of inferring latents; what it returns says which updates can use it."""
+
+    @abc.abstractmethod
+    def infer(
+        self,
+        key: PRNGKeyArray,
+        volume: AbstractVolume,
+        noise: AbstractNoise,
+        prior: AbstractPrior,
+        batch: Batch,
+        grid: FourierGrid,
+    ) -> Posterior:
+        """Belief on the latents of each image of `batch`."""

@@ -1,0 +1,79 @@
+"""Weighted least squares for a voxel volume: sums in `step`, one division in `sweep`."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jaxtyping import Array, Float
+
+from ...volumes.kernel import Kernel, quadratic
+from ...volumes.voxels import Voxels
+from ..devices import BATCH, WHOLE
+from ..model import Model
+from ..update import AbstractUpdate
+from .normal_equations import NormalEquations
+from .wiener import solve
+
+
+class LeastSquaresState(eqx.Module):
+    """Normal equations of each device, `[device, ...]`, and the prior for the solution."""
+
+    equations: NormalEquations
+    noise_to_signal: Float[Array, " s"]
+
+    def total(self) -> NormalEquations:
+        """The sum over devices."""
+        return eqx.tree_at(lambda e: e.table, self._first(), self.equations.table.sum(axis=0))
+
+    def _first(self):
+        return jax.tree.map(lambda x: x[0], self.equations)
+
+
+class LeastSquares(AbstractUpdate[LeastSquaresState]):
+    """Regularised least squares for a volume of `size` voxels on every device of `mesh`.
+
+    Every device lays its images down in a table of its own; nothing passes between devices before
+    the end of a pass. Takes posteriors with one pose per image: their mean is used.
+    """
+
+    size: int = eqx.field(static=True)
+    mesh: Mesh = eqx.field(static=True)
+    kernel: Kernel = eqx.field(static=True, default=quadratic())
+
+    def init(self, model: Model) -> LeastSquaresState:
+        """Empty equations at the spacing of the model's `Voxels`, and no prior."""
+        spacing = model.volume.spacing
+        devices = self.mesh.size
+
+        def empty():
+            one = NormalEquations.zeros(self.size, spacing, self.kernel)
+            return jax.tree.map(lambda x: jnp.broadcast_to(x, (devices, *x.shape)), one)
+
+        sharding = jax.sharding.NamedSharding(self.mesh, BATCH)
+        equations = jax.jit(empty, out_shardings=sharding)()
+        return LeastSquaresState(equations, jnp.zeros(self.size // 2 + 1, spacing.dtype))
+
+    def step(self, model, state, batch, grid, key):
+        """Adds a batch to the equations."""
+        posterior = model.posterior.infer(key, model.volume, model.noise, model.prior, batch, grid)
+
+        def add(equations, batch, latents, noise, grid):
+            own = jax.tree.map(lambda x: x[0], equations)
+            return jax.tree.map(lambda x: x[None], own.add(batch, latents, noise, grid))
+
+        specs = (BATCH, BATCH, BATCH, WHOLE, WHOLE)
+        everywhere = jax.shard_map(
+            add, mesh=self.mesh, in_specs=specs, out_specs=BATCH, check_vma=False
+        )
+        equations = everywhere(state.equations, batch, posterior.mean(), model.noise, grid)
+        state = eqx.tree_at(lambda s: s.equations, state, equations)
+        return model, state, posterior, {"images": jnp.sum(batch.weight)}
+
+    def sweep(self, model, state):
+        """The model with the solved volume, and empty equations with the same prior."""
+        equations = state.total()
+        voxels = solve(equations, state.noise_to_signal)
+        volume = Voxels(voxels, equations.spacing, self.kernel)
+        model = eqx.tree_at(lambda m: m.volume, model, volume)
+        empty = jax.tree.map(lambda x: x * 0, state.equations.table)
+        return model, eqx.tree_at(lambda s: s.equations.table, state, empty)

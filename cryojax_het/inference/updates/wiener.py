@@ -1,0 +1,71 @@
+"""Volumes from normal equations: the diagonal solution, corrected for the gridding.
+
+    V̂(ξ) = B(ξ) / (L(ξ) + 1/τ²(|ξ|))
+
+which is exact where views are dense; the prior `τ²` is isotropic, from an FSC or none.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from .normal_equations import NormalEquations
+
+FLOOR = 1e-3  # of the shell's mean weight: cells that no image reached must not divide by zero
+
+
+def shell_weights(equations: NormalEquations) -> Float[Array, " s"]:
+    """Mean of `L` over each shell 0 to n//2 of the volume."""
+    _, left = equations.folded()
+    shells, inside = _shells(left.shape[0], equations.size)
+    return _shell_mean(left, shells, inside, equations.size)
+
+
+def solve(equations: NormalEquations, prior: Float[Array, " s"]) -> Float[Array, "n n n"]:
+    """The volume. `prior` is `1/(τ² ⟨L⟩)` per shell, the noise-to-signal ratio; zero for none.
+
+    Frequencies from the Nyquist sphere on are zero.
+    """
+    right, left = equations.folded()
+    n, m = equations.size, left.shape[0]
+    shells, inside = _shells(m, n)
+    mean = _shell_mean(left, shells, inside, n)[shells]
+    weight = jnp.maximum(left + prior[shells] * mean, FLOOR * mean)
+    transform = jnp.where(inside & (weight > 0), right / jnp.where(weight > 0, weight, 1), 0)
+    return _to_voxels(transform, equations)
+
+
+def noise_to_signal(fsc: Float[Array, " s"]) -> Float[Array, " s"]:
+    """`1/(τ²⟨L⟩)` of the map from all images, from the FSC of its halves: `(1 - F)/(2 F)`.
+
+    The half-map relation `F = s/(s + 1)` with `s = τ²⟨L⟩/2`. `F` is clipped to [0.001, 0.999].
+    """
+    fsc = jnp.clip(fsc, 1e-3, 0.999)
+    return (1 - fsc) / (2 * fsc)
+
+
+def _to_voxels(transform, equations):
+    """Back to real space: origin to the corner, crop, correct for the kernel."""
+    n, m = equations.size, transform.shape[0]
+    padded = jnp.fft.fftshift(jnp.fft.irfftn(transform, s=(m, m, m)))
+    start = m // 2 - n // 2
+    voxels = padded[start : start + n, start : start + n, start : start + n]
+    correction = equations.kernel.correction(2 * np.pi * (np.arange(n) - n // 2) / m)
+    correction = jnp.asarray(correction / correction[n // 2], voxels.dtype)
+    corrected = voxels * correction[:, None, None] * correction[:, None] * correction
+    return corrected / equations.spacing**3
+
+
+def _shells(m: int, n: int) -> tuple[Int[np.ndarray, "m m h"], np.ndarray]:
+    """Shell number on the volume's own scale, and whether it is inside its Nyquist sphere."""
+    full = np.fft.fftfreq(m, 1 / m)
+    squared = full[:, None, None] ** 2 + full[:, None] ** 2 + np.arange(m // 2 + 1) ** 2
+    radius = np.sqrt(squared) * (n / m)
+    return np.minimum(np.rint(radius), n // 2).astype(np.int32), radius < n // 2
+
+
+def _shell_mean(values, shells, inside, n):
+    flat = np.where(inside, shells, n // 2 + 1).ravel()
+    counts = np.bincount(flat, minlength=n // 2 + 2)
+    sums = jnp.zeros(n // 2 + 2, values.dtype).at[flat].add(values.ravel())
+    return (sums / np.maximum(counts, 1).astype(values.dtype))[: n // 2 + 1]
