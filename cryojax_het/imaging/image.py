@@ -1,6 +1,6 @@
 """Eq. 1: what is unknown about one particle, what is known about its image, and `render`."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -34,6 +34,7 @@ class Batch(eqx.Module):
     weight: Float[Array, " b"]
 
 
+@runtime_checkable  # so that run-time type checks accept it as a hint
 class Sliceable(Protocol):
     """Whatever has central slices; every volume does."""
 

@@ -23,7 +23,9 @@ def exp(vector: Float[Array, "3"]) -> Float[Array, "3 3"]:
     safe = jnp.where(small, 1.0, theta2)
     theta = jnp.sqrt(safe)
     sine = jnp.where(small, 1 - theta2 / 6 + theta2**2 / 120, jnp.sin(theta) / theta)
-    cosine = jnp.where(small, 0.5 - theta2 / 24 + theta2**2 / 720, (1 - jnp.cos(theta)) / safe)
+    # 1 - cos θ as 2 sin²(θ/2): small angles keep their digits, and derivatives theirs.
+    half = 2 * jnp.sin(theta / 2) ** 2 / safe
+    cosine = jnp.where(small, 0.5 - theta2 / 24 + theta2**2 / 720, half)
     cross = skew(vector)
     return jnp.eye(3, dtype=vector.dtype) + sine * cross + cosine * cross @ cross
 
