@@ -65,3 +65,20 @@ def to_host(tree: PyTree) -> PyTree:
     return jax.tree.map(
         lambda x: np.asarray(multihost_utils.process_allgather(x, tiled=True)), tree
     )
+
+
+def use_cpu_devices(count: int) -> None:
+    """Asks for `count` virtual CPU devices; without effect once a backend has started, and where
+    computation is on other devices. For the command line alone."""
+    try:
+        jax.config.update("jax_num_cpu_devices", count)
+    except RuntimeError:
+        return  # the backend runs already: its number of devices stands
+
+
+def shard_like(mesh: Mesh, tree: PyTree) -> PyTree:
+    """Puts whole host arrays `[device, ...]`, known to every process, back on their devices."""
+    sharding = NamedSharding(mesh, BATCH)
+    return jax.tree.map(
+        lambda x: jax.make_array_from_callback(x.shape, sharding, lambda where: x[where]), tree
+    )

@@ -32,7 +32,7 @@ class Pixels:
 
 @final
 @dataclass(frozen=True)
-class LatentTable:
+class HostLatents:
     """The latents of all images, on the host; rows go out with batches and are written back."""
 
     conformation: Float[np.ndarray, "n d"]
@@ -43,7 +43,7 @@ class LatentTable:
     @classmethod
     def of_poses(
         cls, rotation: Float[np.ndarray, "n 3 3"], shift: Float[np.ndarray, "n 2"]
-    ) -> "LatentTable":
+    ) -> "HostLatents":
         """No conformation, contrast 1."""
         count = len(rotation)
         contrast = np.ones(count, np.float32)
@@ -114,7 +114,7 @@ class Loader:
     def __init__(
         self,
         source: AbstractImageSource,
-        latents: LatentTable,
+        latents: HostLatents,
         pixels: Pixels,
         batch_size: int,
         placement: Placement,

@@ -36,22 +36,23 @@ class LeastSquares(AbstractUpdate[LeastSquaresState]):
     the end of a pass. Takes posteriors with one pose per image: their mean is used.
     """
 
+    spacing: Float[Array, ""]  # Å per voxel
     size: int = eqx.field(static=True)
     mesh: Mesh = eqx.field(static=True)
     kernel: Kernel = eqx.field(static=True, default=quadratic())
 
     def init(self, model: Model) -> LeastSquaresState:
-        """Empty equations at the spacing of the model's `Voxels`, and no prior."""
-        spacing = model.volume.spacing
+        """Empty equations, and no prior."""
+        del model
         devices = self.mesh.size
 
         def empty():
-            one = NormalEquations.zeros(self.size, spacing, self.kernel)
+            one = NormalEquations.zeros(self.size, self.spacing, self.kernel)
             return jax.tree.map(lambda x: jnp.broadcast_to(x, (devices, *x.shape)), one)
 
         sharding = jax.sharding.NamedSharding(self.mesh, BATCH)
         equations = jax.jit(empty, out_shardings=sharding)()
-        return LeastSquaresState(equations, jnp.zeros(self.size // 2 + 1, spacing.dtype))
+        return LeastSquaresState(equations, jnp.zeros(self.size // 2 + 1, self.spacing.dtype))
 
     def step(self, model, state, batch, grid, key):
         """Adds a batch to the equations."""

@@ -1,0 +1,115 @@
+"""What a reconstruction knows of its images before any device is touched."""
+
+import logging
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+from jaxtyping import Float, Integer
+
+from ..particles.open import open_particles
+from ..particles.resample import Resampled
+from ..particles.source import AbstractImageSource, Particles, assign_halves
+
+if TYPE_CHECKING:
+    from .reconstruct import ReconstructConfig
+
+LOG = logging.getLogger("cryojax_het")
+TABLE_MEMORY = 600e6  # bytes that the tables of all CPU devices may take together
+BATCH_MEMORY = 48e6  # bytes of pixels in one batch
+PADDING = 1.25  # of the default kernel
+
+
+@final
+@dataclass(frozen=True)
+class Data:
+    """The images on one grid, `stored` pixels of `pixel_size` Å, cropped to `size` pixels."""
+
+    source: AbstractImageSource
+    particles: Particles
+    stored: int
+    pixel_size: float
+    size: int
+
+    def batch_size(self, wanted: int | None, devices: int) -> int:
+        """Images per batch: a multiple of the number of devices."""
+        fitting = int(np.clip(BATCH_MEMORY / (4 * self.stored**2), 8, 256))
+        size = wanted or min(fitting, max(8, len(self.particles) // 4))
+        return -(-size // devices) * devices
+
+    def native_shift(
+        self, rows: Integer[np.ndarray, " m"], shift: Float[np.ndarray, "m 2"]
+    ) -> Float[np.ndarray, "m 2"]:
+        """Shifts (Å) of the images as they are stored on disk."""
+        if isinstance(self.source, Resampled):
+            return self.source.native_shift(rows, shift)
+        return shift
+
+    def native_pixel_size(self) -> Float[np.ndarray, " n"]:
+        """Å per pixel of the images as they are stored on disk."""
+        if isinstance(self.source, Resampled):
+            return self.source.source.table().pixel_size
+        return self.particles.pixel_size
+
+    def affordable_devices(self) -> int:
+        """One CPU device per core, as far as their tables (two half-sets each) fit."""
+        side = self.size * PADDING + 5
+        tables = 2 * 12 * side**2 * (side / 2 + 3)
+        cores = len(os.sched_getaffinity(0))
+        return int(np.clip(TABLE_MEMORY // tables, 1, cores))
+
+
+def load_data(config: "ReconstructConfig") -> Data:
+    """Opens the particle file and brings all images to one even grid."""
+    source = open_particles(
+        config.particles,
+        config.read,
+        passthrough=config.passthrough,
+        poses=config.poses,
+        ctf=config.ctf,
+    )
+    particles = source.table()
+    for warning in particles.warnings:
+        LOG.warning("%s: %s", config.particles, warning)
+    if particles.rotation is None:
+        raise ValueError(
+            f"{config.particles} has no poses: refine the particles first, or give `--poses`."
+        )
+    source = _on_one_grid(source, particles, config)
+    particles = assign_halves(source.table(), config.seed)
+    if min(np.sum(particles.half == 1), np.sum(particles.half == 2)) == 0:
+        raise ValueError(
+            f"{config.particles}: one half-set is empty ({np.sum(particles.half == 1)} and "
+            f"{np.sum(particles.half == 2)} images). Remove the column of half-sets, or add images."
+        )
+    stored = int(particles.size[0])
+    size = config.box or stored
+    if size % 2 or not 8 <= size <= stored:
+        raise ValueError(
+            f"`--box` must be even, from 8 to the images' {stored} pixels. Got {size}."
+        )
+    return Data(source, particles, stored, float(particles.pixel_size[0]), size)
+
+
+def _on_one_grid(
+    source: AbstractImageSource, particles: Particles, config: "ReconstructConfig"
+) -> AbstractImageSource:
+    """`source` itself where all images share an even box and a pixel size, else resampled."""
+    if np.any(particles.size == 0):
+        raise ValueError(f"{config.particles}: image sizes are unknown: the stacks are missing.")
+    sizes, pixels = np.unique(particles.size), np.unique(particles.pixel_size)
+    wanted = config.pixel_size_out
+    if len(sizes) == len(pixels) == 1 and sizes[0] % 2 == 0 and wanted in (None, pixels[0]):
+        return source
+    pixel_size = wanted or float(pixels.min())
+    length = float(np.max(particles.size * particles.pixel_size))
+    size = 2 * round(length / pixel_size / 2)
+    LOG.info(
+        "Images of %s pixels of %s Å are brought to %d pixels of %g Å.",
+        "/".join(map(str, sizes)),
+        "/".join(f"{p:g}" for p in pixels),
+        size,
+        pixel_size,
+    )
+    return Resampled(source, size, pixel_size)

@@ -1,0 +1,148 @@
+"""From the sums of two half-sets to half-maps, FSC, mask and the filtered map, and to files."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from ..analysis.fsc import MaskedFSC, masked_fsc, resolution
+from ..analysis.mask import automatic_mask, spherical_mask
+from ..inference.updates.normal_equations import NormalEquations
+from ..inference.updates.wiener import noise_to_signal, solve
+from ..particles.export import Estimates, export_particles
+from ..particles.mrc import MrcVolume, read_volume
+
+if TYPE_CHECKING:
+    from .reconstruct_run import Setting
+
+LOG = logging.getLogger("cryojax_het")
+
+
+@final
+@dataclass(frozen=True)
+class Maps:
+    """What a pass gives. `filtered_halves` are Wiener-filtered and masked: the next pass's models.
+
+    The `mean` is from all images, Wiener-filtered by the corrected FSC, not masked.
+    """
+
+    halves: list[Float[np.ndarray, "n n n"]]
+    mean: Float[np.ndarray, "n n n"]
+    mask: Float[np.ndarray, "n n n"]
+    filtered_halves: list[Float[np.ndarray, "n n n"]]
+    fsc: MaskedFSC
+    resolution: float
+    unmasked_resolution: float
+
+
+def solve_maps(setting: "Setting", states) -> Maps:
+    """Half-maps without prior, their FSC under the mask, and the maps with the prior it implies."""
+    total = eqx.filter_jit(lambda state: state.total())
+    halves = [total(state) for state in states]
+    solved = eqx.filter_jit(lambda equations, prior: solve(equations, prior))
+    none = jnp.zeros(setting.data.size // 2 + 1, jnp.float32)
+    raw = [np.asarray(solved(half, none)) for half in halves]
+    mask = _mask(setting, (raw[0] + raw[1]) / 2)
+    fsc = masked_fsc(raw[0], raw[1], mask, setting.config.seed)
+    ratio = noise_to_signal(jnp.asarray(_monotone_start(fsc.corrected), jnp.float32))
+    mean = np.asarray(solved(_sum(*halves), ratio))
+    filtered = [np.asarray(solved(half, 2 * ratio)) * mask for half in halves]
+    length = float(setting.grid.length)
+    return Maps(
+        raw,
+        mean,
+        mask,
+        [half.astype(np.float32) for half in filtered],
+        fsc,
+        resolution(fsc.corrected, 0.143, length),
+        resolution(fsc.unmasked, 0.143, length),
+    )
+
+
+def _sum(first: NormalEquations, second: NormalEquations) -> NormalEquations:
+    return eqx.tree_at(lambda e: e.table, first, first.table + second.table)
+
+
+def _monotone_start(fsc):
+    """The curve with nothing let through beyond its first fall to zero: what rises again there is
+    chance, and would let noise into the map."""
+    fallen = np.flatnonzero(fsc <= 0)
+    end = fallen[0] if len(fallen) else len(fsc)
+    return np.where(np.arange(len(fsc)) < end, fsc, 0.0)
+
+
+def _mask(setting, volume):
+    config, grid = setting.config, setting.grid
+    pixel_size, size = float(grid.pixel_size), setting.data.size
+    if config.mask is not None:
+        mask = read_volume(config.mask).data
+        if mask.shape != volume.shape:
+            raise ValueError(
+                f"{config.mask} has {mask.shape} voxels, the map {volume.shape}: resample the mask."
+            )
+        return mask
+    diameter = config.diameter or 0.9 * setting.data.stored * setting.data.pixel_size
+    sphere = spherical_mask(size, diameter / 2 / pixel_size, 3.0)
+    try:
+        return (automatic_mask(volume, pixel_size) * sphere).astype(np.float32)
+    except ValueError as error:
+        LOG.warning("No mask could be made from the map (%s): a sphere is used.", error)
+        return sphere.astype(np.float32)
+
+
+def write_maps(setting: "Setting", folder, maps, solved: Maps) -> None:
+    """The run folder's volumes, curves, latents, plots and, where poses changed, particles."""
+    voxel = (float(setting.grid.pixel_size),) * 3
+    named = {"half1": solved.halves[0], "half2": solved.halves[1]}
+    named |= {"mean": solved.mean, "mask": solved.mask}
+    for name, data in named.items():
+        folder.write_volume(name, MrcVolume(np.asarray(data, np.float32), voxel))
+    _write_curves(setting, folder, solved)
+    table = folder.latents()
+    for name in ("rotation", "shift", "contrast"):
+        array = getattr(maps.latents, name)
+        table.create(name, array.shape)
+        table.write(name, np.arange(len(array)), array)
+    if setting.config.refine:
+        _export(setting, folder, maps)
+
+
+def _write_curves(setting, folder, solved):
+    from ..report.plots import plot_fsc, plot_slices
+
+    fsc, length = solved.fsc, float(setting.grid.length)
+    names = ("unmasked", "masked", "randomised", "corrected")
+    curves = {name: getattr(fsc, name) for name in names}
+    shells = np.arange(len(fsc.corrected))
+    rows = np.stack([shells, shells / length, *curves.values()], axis=1)
+    header = "shell,frequency_1/A," + ",".join(names)
+    path = folder.folder("analysis") / "fsc.csv"
+    np.savetxt(path, rows, delimiter=",", header=header, comments="", fmt="%.6g")
+    plots: Path = folder.folder("plots")
+    plot_fsc(plots / "fsc.png", curves, length)
+    plot_slices(plots / "slices.png", solved.mean, float(setting.grid.pixel_size))
+
+
+def _export(setting, folder, maps):
+    original = setting.config.particles
+    if original.suffix.lower() not in (".star", ".cs"):
+        LOG.info("%s has no table to write poses back to; see latents/.", original)
+        return
+    particles, data = setting.data.particles, setting.data
+    rows = np.arange(len(particles))
+    shift = maps.latents.shift.astype(float)
+    native = data.native_shift(rows, shift)
+    estimates = Estimates(
+        rotation=maps.latents.rotation.astype(float),
+        shift=native,
+        pixel_size=data.native_pixel_size(),
+        half=particles.half,
+    )
+    name = "particles" + original.suffix.lower()
+    export_particles(folder.path / name, original, rows, estimates)
+

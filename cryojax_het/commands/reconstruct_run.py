@@ -1,0 +1,283 @@
+"""The passes of a reconstruction, their checkpoints, and what is left in the run folder."""
+
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from ..imaging.grid import FourierGrid
+from ..imaging.noise import ColouredNoise
+from ..imaging.preparation import Invert, NormaliseBackground, Window, soft_disc
+from ..inference.devices import data_mesh, own_part, place_batch, shard_like, to_host
+from ..inference.half_maps import (
+    Clock,
+    HalfMaps,
+    first_pass,
+    later_pass,
+    plan_batches,
+    run_pass,
+)
+from ..inference.model import Model
+from ..inference.noise_estimation import background_noise, group_count, noise_from_residuals
+from ..inference.posteriors.as_given import AsGiven
+from ..inference.posteriors.contrast import ContrastMean
+from ..inference.posteriors.local_refinement import LocalRefinement
+from ..inference.prior import LocalPrior
+from ..inference.updates.least_squares import LeastSquares
+from ..particles.loader import HostLatents, Loader, Pixels, Placement
+from ..results.checkpoint import (
+    checkpoint_note,
+    latest_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
+from ..results.config import config_table
+from ..results.run import RunFolder, RunRecord, open_run
+from ..volumes.voxels import Voxels
+from .reconstruct import ReconstructConfig
+from .reconstruct_data import Data
+from .reconstruct_maps import Maps, solve_maps, write_maps
+
+LOG = logging.getLogger("cryojax_het")
+
+
+@final
+@dataclass(frozen=True)
+class Setting:
+    """Everything fixed during a run."""
+
+    config: ReconstructConfig
+    data: Data
+    grid: FourierGrid
+    update: LeastSquares
+    loader: Loader
+    groups: int
+
+
+def run(config: ReconstructConfig, data: Data, command: Sequence[str]) -> dict:
+    """All passes, or those that an earlier run left over; returns the summary."""
+    mesh = data_mesh()
+    record = RunRecord(
+        command=command,
+        seed=config.seed,
+        devices=[str(d) for d in jax.devices()],
+        inputs=config.inputs(),
+    )
+    folder = open_run(config.output, config_table(config.result_settings()), record)
+    if folder.finished:
+        LOG.info("%s is finished already.", config.output)
+        return folder.record()["summary"]
+    with folder.logging():
+        setting = _setting(config, data, mesh)
+        return _passes(setting, folder)
+
+
+def _setting(config, data, mesh) -> Setting:
+    stored = FourierGrid(data.stored, data.pixel_size)
+    grid = stored.crop(data.size)
+    pixels = Pixels(stored, data.size, _steps(config, data))
+    update = LeastSquares(grid.pixel_size, data.size, mesh)
+    particles = data.particles
+    shift = np.zeros((len(particles), 2)) if particles.shift is None else particles.shift
+    loader = Loader(
+        data.source,
+        HostLatents.of_poses(particles.rotation, shift),
+        pixels,
+        data.batch_size(config.batch, mesh.size),
+        Placement(place_batch(mesh), own_part),
+    )
+    return Setting(config, data, grid, update, loader, group_count(particles.group))
+
+
+def _radius(config, data) -> float:
+    """Of the particle, in stored pixels."""
+    diameter = config.diameter or 0.9 * data.stored * data.pixel_size
+    radius = diameter / 2 / data.pixel_size
+    if not 2 <= radius < data.stored / 2:
+        raise ValueError(
+            f"`--diameter` must lie inside the box of {data.stored * data.pixel_size:g} Å, so that "
+            f"some background is left. Got {diameter:g}."
+        )
+    return radius
+
+
+def _steps(config, data):
+    radius = _radius(config, data)
+    disc = jnp.asarray(soft_disc(data.stored, radius, 0.0))
+    steps = [Invert()] if config.invert else []
+    if config.normalise:
+        steps.append(NormaliseBackground(1 - disc))
+    if config.window:
+        steps.append(Window(jnp.asarray(soft_disc(data.stored, radius, 5.0))))
+    return tuple(steps)
+
+
+def _start(setting: Setting) -> HalfMaps:
+    """Before the first pass: background noise, no volume, poses as given."""
+    config, data = setting.config, setting.data
+    radius = _radius(config, data)
+    background = 1 - soft_disc(data.stored, radius, 0.0)
+    # The windowed region is constant: the noise is measured before the window.
+    steps = tuple(s for s in setting.loader.pixels.steps if not isinstance(s, Window))
+    pixels = Pixels(setting.loader.pixels.grid, data.size, steps)
+    noise = background_noise(data.source, pixels, background, config.seed)
+    empty = Voxels(jnp.zeros((data.size,) * 3, jnp.float32), setting.grid.pixel_size)
+    prior = LocalPrior(
+        np.deg2rad(config.refine_angle), config.refine_shift, jnp.ones(()), 0.3 * jnp.ones(())
+    )
+    model = Model(empty, noise, prior, AsGiven())
+    power = np.zeros((setting.groups, data.size // 2 + 1), np.float32)
+    states = [setting.update.init(model) for _ in range(2)]
+    images = np.zeros(setting.groups, np.float32)
+    return HalfMaps([model, model], states, power, images, setting.loader.latents)
+
+
+def _passes(setting: Setting, folder: RunFolder) -> dict:
+    config = setting.config
+    plan = plan_batches(setting.data.particles.half, setting.loader.batch_size)
+    maps, number, start = _resume(folder, _start(setting), setting)
+    began = time.monotonic()
+    solved = None
+    for number in range(number, config.passes):
+        how = (
+            first_pass(setting.update, setting.grid)
+            if number == 0
+            else later_pass(setting.update, setting.grid, setting.groups)
+        )
+        _one_pass(setting, folder, maps, how, plan, (number, start))
+        start = 0
+        solved = solve_maps(setting, maps.states)
+        _report(folder, number, solved, setting)
+        if number + 1 < config.passes:
+            _prepare_next(setting, maps, solved)
+            _save(folder, maps, number + 1, 0, len(plan))
+    assert solved is not None
+    return _finish(setting, folder, maps, solved, time.monotonic() - began)
+
+
+def _one_pass(setting, folder, maps, how, plan, place):
+    number, start = place
+    clock = Clock(setting.config.checkpoint_seconds)
+    total = sum(len(batch.rows) for batch in plan)
+    done = sum(len(batch.rows) for batch in plan[:start])
+    hidden = jax.process_index() != 0
+    with tqdm(
+        total=total,
+        initial=done,
+        desc=f"pass {number + 1}/{setting.config.passes}",
+        unit=" images",
+        disable=hidden,
+        file=sys.stderr,
+    ) as bar:
+        for position, count in enumerate(run_pass(how, maps, setting.loader, plan, start), start):
+            bar.update(count)
+            if clock.due() and position + 1 < len(plan):
+                _save(folder, maps, number, position + 1, len(plan))
+
+
+def _prepare_next(setting, maps, solved: Maps):
+    """Models of the next pass: each half's own filtered map, noise from residuals."""
+    noise = maps.models[0].noise
+    if maps.images.sum() > 0:
+        noise = noise_from_residuals(maps.power, maps.images, setting.grid, noise)
+    _set_models(setting, maps, solved.filtered_halves, noise)
+    maps.states[:] = [setting.update.init(model) for model in maps.models]
+    maps.power[:] = 0
+    maps.images[:] = 0
+
+
+def _set_models(setting, maps, halves, noise):
+    config = setting.config
+    posterior = AsGiven()
+    if config.contrast:
+        posterior = ContrastMean()
+    if config.refine:
+        posterior = LocalRefinement()
+    for half, voxels in enumerate(halves):
+        volume = Voxels(jnp.asarray(voxels), setting.grid.pixel_size).prepare(setting.grid)
+        maps.models[half] = Model(volume, noise, maps.models[half].prior, posterior)
+
+
+def _report(folder, number, solved: Maps, setting):
+    LOG.info(
+        "Pass %d: resolution %.2f Å (FSC 0.143, masked and corrected), %.2f Å unmasked.",
+        number + 1,
+        solved.resolution,
+        solved.unmasked_resolution,
+    )
+    if jax.process_index() == 0:
+        folder.log(
+            number + 1,
+            resolution=solved.resolution,
+            unmasked_resolution=solved.unmasked_resolution,
+            fsc=solved.fsc.corrected,
+            loader_wait_share=setting.loader.waits.share(),
+        )
+
+
+def _save(folder, maps: HalfMaps, number, position, batches):
+    tree = _checkpoint_tree(maps)  # every process takes part in the gathering
+    if jax.process_index() == 0:
+        note = {"pass": number, "batch": position}
+        save_checkpoint(folder.checkpoints, number * batches + position, tree, note)
+
+
+def _checkpoint_tree(maps: HalfMaps):
+    return {
+        "tables": to_host([state.equations.table for state in maps.states]),
+        "power": maps.power,
+        "images": maps.images,
+        "noise": np.asarray(maps.models[0].noise.power),
+        "latents": vars(maps.latents),
+        "volumes": [_voxels(model) for model in maps.models],
+    }
+
+
+def _voxels(model):
+    volume = model.volume
+    return np.asarray(volume.voxels if isinstance(volume, Voxels) else volume.source.voxels)
+
+
+def _resume(folder, maps: HalfMaps, setting: Setting) -> tuple[HalfMaps, int, int]:
+    path = latest_checkpoint(folder.checkpoints)
+    if path is None:
+        return maps, 0, 0
+    note = checkpoint_note(path)
+    tree = load_checkpoint(path, _checkpoint_tree(maps))
+    for name, array in tree["latents"].items():
+        getattr(maps.latents, name)[:] = array
+    maps.power[:], maps.images[:] = tree["power"], tree["images"]
+    if note["pass"] > 0:
+        noise = ColouredNoise(jnp.asarray(tree["noise"]))
+        _set_models(setting, maps, tree["volumes"], noise)
+    for half, table in enumerate(tree["tables"]):
+        placed = shard_like(setting.update.mesh, table)
+        maps.states[half] = eqx.tree_at(lambda s: s.equations.table, maps.states[half], placed)
+    LOG.info("Taken up at pass %d, batch %d.", note["pass"] + 1, note["batch"])
+    return maps, note["pass"], note["batch"]
+
+
+def _finish(setting, folder, maps, solved: Maps, seconds) -> dict:
+    particles = setting.data.particles
+    summary = {
+        "images": len(particles),
+        "box": setting.data.size,
+        "pixel_size": float(setting.grid.pixel_size),
+        "resolution": solved.resolution,
+        "unmasked_resolution": solved.unmasked_resolution,
+        "seconds": seconds,
+        "images_per_second": len(particles) * setting.config.passes / seconds,
+        "loader_wait_share": setting.loader.waits.share(),
+    }
+    if jax.process_index() == 0:
+        write_maps(setting, folder, maps, solved)
+        folder.finish(summary)
+    return summary
