@@ -13,7 +13,7 @@ import protocol
 
 from cryojax_het.imaging import rotation
 from cryojax_het.imaging.grid import FourierGrid
-from cryojax_het.imaging.image import Latents, render
+from cryojax_het.imaging.image import Latents, render, translate
 from cryojax_het.imaging.noise import WhiteNoise
 from cryojax_het.imaging.optics import Optics
 from cryojax_het.volumes.gaussians import Gaussians
@@ -131,6 +131,31 @@ def gradient_poses(work: Work, make: Callable):
     return jax.jit(jax.grad(loss)), (moves, make(), work.latents(), work.optics)
 
 
+def linear_images(work: Work, volumes, conformation, latents: Latents, optics: Optics):
+    """Slices of the K+1 volumes, which share their taps under `vmap`, summed with (1, z)."""
+
+    def one(z, latent, optic):
+        each = eqx.filter_vmap(lambda v: v.slice(jnp.zeros(0), latent.rotation, work.grid))
+        view = jnp.tensordot(jnp.append(1.0, z), each(volumes), 1)
+        return translate(optic.transfer(work.grid) * view, latent.shift, work.grid)
+
+    return jax.vmap(one)(conformation, latents, optics)
+
+
+def linear(work: Work, kernel: Kernel):
+    densities = jnp.concatenate([work.data["volume"][None], work.data["components"]])
+    prepare = lambda v: Voxels(v, work.grid.pixel_size, kernel).prepare(work.grid)
+    volumes = eqx.filter_vmap(prepare)(densities)
+    arguments = (volumes, work.data["latents"], work.latents(), work.optics)
+    return jax.jit(partial(linear_images, work)), arguments
+
+
+def linear_gradient(work: Work, kernel: Kernel):
+    """Gradient of the misfit in the latents [b, K]."""
+    function, arguments = linear(work, kernel)
+    return jax.jit(jax.grad(lambda *a: work.misfit(function(*a)), argnums=1)), arguments
+
+
 def builders(work: Work) -> dict[str, Callable]:
     table: dict[str, Callable] = {
         "gaussians:default": partial(forward, work, work.gaussians, work.latents()),
@@ -144,6 +169,8 @@ def builders(work: Work) -> dict[str, Callable]:
             f"volume-gradient:{name}": partial(gradient, work, make),
             f"voxel-gradient:{name}": partial(gradient_voxels, work, kernel),
             f"pose-gradient:{name}": partial(gradient_poses, work, make),
+            f"linear:{name}": partial(linear, work, kernel),
+            f"linear-gradient:{name}": partial(linear_gradient, work, kernel),
         }
     return table
 
