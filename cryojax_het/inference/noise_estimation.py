@@ -15,6 +15,7 @@ from .model import Model
 
 SAMPLE = 400  # images per optics group: their spectrum is then known within a percent per shell
 FEWEST = 20  # a group with fewer images shares the spectrum of all
+FLOOR = 1e-3  # of the images' power: a simulation without noise has an empty background
 
 
 def background_noise(
@@ -25,7 +26,8 @@ def background_noise(
 ) -> ColouredNoise:
     """Spectrum per optics group from the pixels where `background` is 1, over a random sample.
 
-    Shells 0 to half of `pixels.size`. A group of fewer than `FEWEST` images gets the mean.
+    Shells 0 to half of `pixels.size`. A group of fewer than `FEWEST` images gets the mean; no
+    shell gets less than `FLOOR` of the mean power of all pixels. `ValueError` where that is 0.
     """
     groups = source.table().group
     rng = np.random.default_rng(seed)
@@ -36,7 +38,8 @@ def background_noise(
     def spectrum(image):
         for step in pixels.steps:
             image = step(image)
-        return background_spectrum(image, mask, pixels.grid)
+        power = jnp.var(image) * pixels.grid.pixel_size**2
+        return jnp.append(background_spectrum(image, mask, pixels.grid), power)
 
     spectra, counts = [], []
     for group in range(int(groups.max()) + 1):
@@ -50,7 +53,11 @@ def background_noise(
     known = [(s, c) for s, c in zip(spectra, counts, strict=True) if s is not None]
     mean = np.average([s for s, _ in known], axis=0, weights=[c for _, c in known])
     filled = [s if c >= FEWEST else mean for s, c in zip(spectra, counts, strict=True)]
-    return ColouredNoise(jnp.asarray(np.stack(filled)[:, : pixels.size // 2 + 1], jnp.float32))
+    table, power = np.stack(filled)[:, :-1], mean[-1]
+    if not power > 0:
+        raise ValueError("The images are constant: there is nothing to reconstruct from.")
+    table = np.maximum(table[:, : pixels.size // 2 + 1], FLOOR * power)
+    return ColouredNoise(jnp.asarray(table, jnp.float32))
 
 
 def residual_power(
