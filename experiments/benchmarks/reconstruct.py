@@ -80,8 +80,8 @@ def recovar(executable: str) -> Program:
 
 def ours(python: str) -> Program:
     def command(stack: Path, out: Path) -> list[str]:
-        particles = str(stack / "particles.star")
-        return [python, "-m", "cryojax_het.cli", "reconstruct", particles, "--output", str(out)]
+        entry = [python, "-c", "from cryojax_het.cli import main; main()", "reconstruct"]
+        return [*entry, "--particles", str(stack / "particles.star"), "--output", str(out)]
 
     return Program("cryojax-het reconstruct", command, "volumes/mean.mrc")
 

@@ -149,15 +149,17 @@ def forward_page(rows: list[Row], options: argparse.Namespace) -> str:
             f"{options.radius} of the box.",
             f"- {hardware()}, load average at the end {os.getloadavg()[0]:.1f}\n"
             f"- ours: {ours}\n- peer: {peer}",
-            "## Summary\n\nCells of the peer: configuration: CPU ms per image (error), CPU time over that "
-            "of our default. `At our accuracy`: an error of at most 1.05 times ours.",
+            "## Summary\n\nCells of the peer: configuration: CPU ms per image (error), CPU time "
+            "over that of our default. `At our accuracy`: an error of at most 1.05 times ours.",
             summary(rows),
             "## All configurations\n\n"
             "cryojax's default is linear-pad1 (its documentation: what is left after deconvolution "
             "is aliasing, which shrinks with `pad_scale`; its constructor pads by 1.0). `summed` "
             "slices the K + 1 volumes and adds, `formed` makes V(z) per image, which is the way "
             "its documentation extends volumes. Errors: of the slice for slices and volume "
-            "gradients; of the result itself for poses (rotation / shift), latents and positions.",
+            "gradients; of the result itself for poses (rotation / shift), latents and positions. "
+            "`dense-average` integrates over each pixel, another image by definition: its error "
+            "is that of the sinc.",
             detail(rows),
             "",
         ]
