@@ -1,6 +1,7 @@
 """Fourier shell correlation: how far, shell by shell, two maps agree, and what may be read from it.
 
 All curves have one value per shell 0 to n//2; shell `s` is the frequency `s / (n pixel_size)`.
+Maps of float32 are transformed as such, sums over shells are float64.
 """
 
 from dataclasses import dataclass
@@ -140,9 +141,10 @@ def randomise_phases(
     the phases of white noise."""
     size = transform.shape[0]
     # The transform of real noise has the symmetry that random angles drawn freely would break.
-    noise = np.fft.rfftn(rng.standard_normal((size,) * 3))
-    phase = noise / np.maximum(np.abs(noise), np.finfo(float).tiny)
-    changed = np.where(volume_shells((size,) * 3) >= start, np.abs(transform) * phase, transform)
+    real = transform.real.dtype
+    noise = np.fft.rfftn(rng.standard_normal((size,) * 3).astype(real))
+    noise *= np.abs(transform) / np.maximum(np.abs(noise), np.finfo(real).tiny)
+    changed = np.where(volume_shells((size,) * 3) >= start, noise, transform)
     return np.fft.irfftn(changed, s=(size,) * 3, axes=(0, 1, 2))
 
 
@@ -151,7 +153,7 @@ def volume_shells(shape: tuple[int, ...]) -> Int[np.ndarray, "..."]:
     size = shape[0]
     axes = [np.fft.fftfreq(size, 1 / size)] * (len(shape) - 1) + [np.arange(size // 2 + 1.0)]
     squared = sum(np.square(axis) for axis in np.meshgrid(*axes, indexing="ij", sparse=True))
-    return np.rint(np.sqrt(squared)).astype(np.int64)
+    return np.rint(np.sqrt(squared)).astype(np.int32)
 
 
 def _correlate(first, second, size) -> Float[np.ndarray, " s"]:
@@ -164,7 +166,7 @@ def _correlate(first, second, size) -> Float[np.ndarray, " s"]:
     def total(values):
         return np.bincount(shells, (values * weights).ravel(), minlength=count)[:count]
 
-    cross = total((first * second.conj()).real)
+    cross = total(np.real(first * second.conj()))
     scale = np.sqrt(total(np.abs(first) ** 2)) * np.sqrt(total(np.abs(second) ** 2))
     return np.divide(cross, scale, out=np.zeros(count), where=scale > 0)
 

@@ -61,8 +61,13 @@ def automatic_mask(
             f"No voxel of the map lies above the mask's threshold {level:.4g} (its maximum at "
             f"{options.low_pass} Å is {smooth.max():.4g}): lower the threshold or give a mask."
         )
-    distance = np.asarray(ndimage.distance_transform_edt(~binary)) * pixel_size
-    return _cosine_edge(distance - options.extend, options.edge)
+    mask = np.zeros(volume.shape, np.float32)
+    # Distances take ten times the memory of the map: only where the mask is not zero anyway.
+    reach = int(np.ceil((options.extend + options.edge) / pixel_size)) + 1
+    box = _bounds(binary, reach)
+    distance = np.asarray(ndimage.distance_transform_edt(~binary[box])) * pixel_size
+    mask[box] = _cosine_edge(distance - options.extend, options.edge)
+    return mask
 
 
 def low_pass_filter(
@@ -73,7 +78,7 @@ def low_pass_filter(
     size = volume.shape[0]
     shells = volume_shells(volume.shape)
     limit = size * pixel_size / cutoff
-    weight = _cosine_edge(np.arange(shells.max() + 1) - (limit - 2), 4.0)
+    weight = _cosine_edge(np.arange(shells.max() + 1) - (limit - 2), 4.0).astype(volume.dtype)
     return np.fft.irfftn(np.fft.rfftn(volume) * weight[shells], s=volume.shape, axes=(0, 1, 2))
 
 
@@ -102,6 +107,14 @@ def _threshold(smooth: Float[np.ndarray, "n n n"]) -> float:
     # The median deviation of a normal distribution is 0.6745 of its standard deviation.
     spread = float(np.median(np.abs(outside - middle))) / 0.6745
     return max(middle + 5 * spread, 0.15 * float(np.quantile(smooth, 0.999)))
+
+
+def _bounds(binary: Bool[np.ndarray, "n n n"], margin: int) -> tuple[slice, ...]:
+    sides = []
+    for axis in range(3):
+        inside = np.flatnonzero(binary.any(axis=tuple({0, 1, 2} - {axis})))
+        sides.append(slice(max(0, int(inside[0]) - margin), int(inside[-1]) + margin + 1))
+    return tuple(sides)
 
 
 def _large_pieces(binary: Bool[np.ndarray, "n n n"]) -> Bool[np.ndarray, "n n n"]:
