@@ -3,8 +3,12 @@
 import numpy as np
 
 
-def soft_sphere(size: int, radius: float, edge: float = 4.0) -> np.ndarray:
-    """1 inside `radius` pixels, a cosine edge of `edge` pixels outwards, then 0: [n, n, n]."""
+def soft_sphere(size: int, radius: float, edge: float) -> np.ndarray:
+    """1 inside `radius` pixels, a cosine edge of `edge` pixels outwards, then 0: [n, n, n].
+
+    Keep the edge wide: a narrow one leaks the strong low shells into the weak high ones, where
+    two leaks then correlate.
+    """
     axis = np.arange(size) - size // 2
     distance = np.sqrt(axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2)
     return 0.5 + 0.5 * np.cos(np.pi * np.clip((distance - radius) / edge, 0, 1))

@@ -26,7 +26,7 @@ from stacks import simulate
 
 HERE = Path(__file__).parent
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-INNER, OUTER = 0.19, 0.42  # radii of the masks, as parts of the box
+INNER, OUTER, EDGE = 0.14, 0.34, 0.10  # radii of the masks and their edge, as parts of the box
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,9 @@ def quality(program: Program, out: Path, truth: np.ndarray, pixel_size: float) -
         density = np.asarray(file.data, np.float64)
     size = truth.shape[0]
     if program.magnified:
-        curve = fsc(density, magnify(truth), soft_sphere(size, 2 * INNER * size, edge=8.0))
+        curve = fsc(density, magnify(truth), soft_sphere(size, 2 * INNER * size, 2 * EDGE * size))
         return "-", f"{resolution(curve, size, pixel_size) / 2:.1f}"
-    masks = [soft_sphere(size, radius * size) for radius in (OUTER, INNER)]
+    masks = [soft_sphere(size, radius * size, EDGE * size) for radius in (OUTER, INNER)]
     return tuple(f"{resolution(fsc(density, truth, m), size, pixel_size):.1f}" for m in masks)
 
 

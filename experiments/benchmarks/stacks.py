@@ -20,7 +20,7 @@ from closed_form import (
 )
 from work import random_ball, random_rotations
 
-RADIUS, SIGNAL_TO_NOISE, CHUNK = 0.30, 0.05, 500
+RADIUS, WIDTH_PIXELS, SIGNAL_TO_NOISE, CHUNK = 0.30, 1.0, 0.05, 500
 
 
 def euler_degrees(rotation: np.ndarray) -> np.ndarray:
@@ -34,7 +34,7 @@ def euler_degrees(rotation: np.ndarray) -> np.ndarray:
 def simulate(folder: Path, size: int, count: int, pixel_size: float, seed: int = 0) -> np.ndarray:
     """Write particles.mrcs, particles.star, poses.pkl, ctf.pkl; return the true map [z, y, x]."""
     rng, plane = np.random.default_rng(seed), Plane(size, pixel_size)
-    width = 1.5 * pixel_size
+    width = WIDTH_PIXELS * pixel_size
     molecule = random_ball(300, RADIUS * size * pixel_size, rng)
     rotation = random_rotations(count, rng)
     shift = rng.normal(scale=1.5 * pixel_size, size=(count, 2))
