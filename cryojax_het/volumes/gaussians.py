@@ -8,19 +8,20 @@ from jaxtyping import Array, Float
 
 from ..imaging.grid import FourierGrid
 from .base import AbstractVolume
+from .wave_packets import wave_packets
 
 
 class Gaussians(AbstractVolume):
     """`V(r) = Σ_j a_j N(r; c_j, s_j²)`, `N` of unit mass. Has no latent.
 
     Positions and widths (standard deviations) in Å, amplitudes in density·Å³. A slice is one matrix
-    product, `E_yᵀ diag(a) E_x`, since `exp(-2πi k·c - 2π²s²k²)` splits over the axes.
+    product, `E_y diag(a) E_xᵀ`, since `exp(-2πi k·c - 2π²s²k²)` splits over the axes.
     """
 
     positions: Float[Array, "j 3"]
     amplitudes: Float[Array, " j"]
     widths: Float[Array, " j"]
-    chunk: int = eqx.field(static=True, default=2048)  # atoms per product: bounds the memory
+    chunk: int = eqx.field(static=True, default=512)  # atoms per product: bounds the memory
     latent_size: int = eqx.field(static=True, default=0)
 
     def slice(self, latent, rotation, grid):
@@ -47,44 +48,50 @@ def slice_gaussians(gaussians: Gaussians, rotation, grid):
     # mean width gives it exactly for equal widths.
     gram = rotation[:2] @ rotation[:2].T
     weight = jnp.abs(gaussians.amplitudes)
-    mean_square = jnp.sum(weight * gaussians.widths**2) / jnp.sum(weight)
+    total = jnp.maximum(jnp.sum(weight), jnp.finfo(weight.dtype).tiny)
+    mean_square = jnp.sum(weight * gaussians.widths**2) / total
     cross = grid.ky[:, None] * grid.kx * gram[0, 1]
     common = inside * jnp.exp(-4 * jnp.pi**2 * mean_square * cross)
-    terms = (gaussians.positions @ rotation[:2].T, gaussians.amplitudes, gaussians.widths**2)
-    count = len(gaussians.amplitudes)
-    if count <= gaussians.chunk:
-        return common * _product(*terms, jnp.diagonal(gram), grid)
-    padding = -count % gaussians.chunk
-    padded = [jnp.pad(t, [(0, padding)] + [(0, 0)] * (t.ndim - 1)) for t in terms]
-    chunks = [t.reshape(-1, gaussians.chunk, *t.shape[1:]) for t in padded]
-    step = jax.checkpoint(lambda total, c: (total + _product(*c, jnp.diagonal(gram), grid), None))
-    start = jnp.zeros((grid.size, grid.size // 2 + 1), jnp.result_type(terms[0], 1j))
-    return common * jax.lax.scan(step, start, tuple(chunks))[0]
+    return common * _half_plane(_quarters(gaussians, rotation[:2] / grid.length, grid.size // 2))
 
 
-def _product(xy, amplitudes, squared_widths, gram, grid):
-    """`Σ_j a_j e_j(ky) e_j(kx)`, with the complex product written as real ones."""
-    x_cos, x_sin = _axis(grid.kx, xy[:, 0], squared_widths, gram[0])
-    y_cos, y_sin = _axis(grid.ky, xy[:, 1], squared_widths, gram[1])
-    y_cos, y_sin = y_cos * amplitudes, y_sin * amplitudes
-    # (C + iS)_y (C + iS)_x as one real product of twice the width: BLAS at full speed.
-    left = jnp.concatenate([y_cos, y_sin], axis=1)
-    right = jnp.concatenate(
-        [
-            jnp.concatenate([x_cos, x_sin], axis=0),
-            jnp.concatenate([-x_sin, x_cos], axis=0),
-        ],
-        axis=1,
-    )
-    both = jnp.matmul(left, right.T, precision="highest")
-    columns = grid.size // 2 + 1
-    return jax.lax.complex(both[:, :columns], both[:, columns:])
+def _quarters(gaussians, frame, half):
+    """`Σ_j a_j (cos, sin)(ky) (cos, sin)(kx)`, `[2 ky, 2 kx]`, of frequencies >= 0 only."""
+
+    # What a wave packet needs of an atom, as one small product of its columns: computed inside the
+    # loop below, it would keep the compiler from filling vector registers.
+    scale = 2 * jnp.pi**2 * jnp.sum(frame**2, axis=1)
+    mix = jax.scipy.linalg.block_diag(frame, scale[:, None], jnp.ones((1, 1), frame.dtype))
+
+    def product(columns):
+        x_turns, y_turns, x_decay, y_decay, amplitudes = jnp.matmul(
+            mix, columns.T, precision="highest"
+        )
+        x = wave_packets(half, x_turns, x_decay)
+        y = wave_packets(half, y_turns, y_decay) * amplitudes
+        return jnp.matmul(y, x.T, precision="highest")
+
+    columns = jnp.column_stack([gaussians.positions, gaussians.widths**2, gaussians.amplitudes])
+    count = -(-len(columns) // gaussians.chunk)
+    if count <= 1:
+        return product(columns)
+    padded = jnp.pad(columns, [(0, -len(columns) % count), (0, 0)])
+    step = jax.checkpoint(lambda total, chunk: (total + product(chunk), None))
+    start = jnp.zeros((2 * half, 2 * half), jnp.result_type(frame, columns))
+    return jax.lax.scan(step, start, padded.reshape(count, -1, columns.shape[1]))[0]
 
 
-def _axis(k, centre, squared_width, gram):
-    phase = -2 * jnp.pi * k[:, None] * centre
-    envelope = jnp.exp(-2 * jnp.pi**2 * gram * squared_width * k[:, None] ** 2)
-    return envelope * jnp.cos(phase), envelope * jnp.sin(phase)
+def _half_plane(quarters):
+    """`[y, x]` from the sums over `ky >= 0`: with `e(-ky)` the conjugate of `e(ky)`, the same four
+    products serve both signs, half the work of the whole plane. The Nyquist lines are zero."""
+    half = len(quarters) // 2
+    zero = jnp.zeros((1, half), quarters.dtype)
+    mirrored = lambda q, sign: jnp.concatenate([q, zero, sign * q[:0:-1]])
+    cos_cos, cos_sin = quarters[:half, :half], quarters[:half, half:]
+    sin_cos, sin_sin = quarters[half:, :half], quarters[half:, half:]
+    real = mirrored(cos_cos, 1) - mirrored(sin_sin, -1)
+    imag = -mirrored(sin_cos, -1) - mirrored(cos_sin, 1)
+    return jnp.pad(jax.lax.complex(real, imag), ((0, 0), (0, 1)))
 
 
 def example(key, grid: FourierGrid) -> Gaussians:
