@@ -133,5 +133,5 @@ def _whiten(residual, precision):
 def _unit_noise(key, grid):
     # Through real pixels: a half-plane drawn directly must get its self-conjugate columns right,
     # and real coefficients would make every image symmetric about its centre.
-    pixels = jax.random.normal(key, (grid.size, grid.size))
+    pixels = jax.random.normal(key, (grid.size, grid.size), grid.pixel_size.dtype)
     return grid.from_image(pixels) / grid.pixel_size

@@ -30,10 +30,7 @@ def power_spectrum(transform: Complex[Array, "y x"], grid: FourierGrid) -> Float
 
     The last shell, cut by the circle, may be empty: it repeats its neighbour.
     """
-    total = shell_sum(transform.real**2 + transform.imag**2, grid)
-    counts = jnp.asarray(shell_counts(grid), total.dtype)
-    mean = total / jnp.maximum(counts, 1) / grid.length**2
-    return jnp.where(counts > 0, mean, jnp.roll(mean, 1))
+    return _shell_mean(transform.real**2 + transform.imag**2, grid) / grid.length**2
 
 
 def background_spectrum(
@@ -45,23 +42,35 @@ def background_spectrum(
     dividing the first by the second and transforming back undoes the mask
     (`E|F(mε)|² = |F m|² ⊛ P`). Lags that fewer than one pixel pair in fifty covers are dropped.
     """
-    mean = jnp.sum(image * mask) / jnp.sum(mask)
-    shape = (2 * grid.size, 2 * grid.size)
-
-    def autocorrelation(pixels):
-        spectrum = jnp.fft.rfft2(pixels, s=shape)
-        return jnp.fft.irfft2(spectrum.real**2 + spectrum.imag**2, s=shape)
-
-    pairs = autocorrelation(mask)
+    area = jnp.sum(mask)
+    pixels = (image - jnp.sum(image * mask) / area) * mask
+    pairs = _autocorrelation(mask)
     covered = pairs > 0.02 * pairs[0, 0]
-    lagged = jnp.where(
-        covered, autocorrelation((image - mean) * mask) / jnp.where(covered, pairs, 1), 0
-    )
+    lagged = jnp.where(covered, _autocorrelation(pixels) / jnp.where(covered, pairs, 1), 0)
     lag = np.minimum(np.arange(2 * grid.size), 2 * grid.size - np.arange(2 * grid.size))
     # A taper over lags keeps the estimate smooth and positive; noise correlations are short.
     taper = np.cos(np.clip(lag / (grid.size / 2), 0, 1) * np.pi / 2) ** 2
-    lagged = lagged * taper[:, None] * taper
-    density = jnp.fft.rfft2(lagged).real[::2, ::2] * grid.pixel_size**2
-    total = shell_sum(density, grid) / jnp.maximum(shell_counts(grid), 1)
-    total = jnp.where(shell_counts(grid) > 0, total, jnp.roll(total, 1))
-    return jnp.maximum(total, 1e-6 * jnp.max(total))
+    taper = jnp.asarray(taper[:, None] * taper, lagged.dtype)
+    estimate = _shell_mean(_transform_of_lags(lagged * taper), grid) * grid.pixel_size**2
+    window = _shell_mean(_transform_of_lags(taper), grid)
+    # Subtracting the mean took its variance, P(0) / area, from every lag: that is shells 0 and 1.
+    # It is put back with the power of shell 2, the lowest that the mean leaves alone.
+    estimate = estimate + estimate[min(2, grid.size // 2)] * window / area
+    return jnp.maximum(estimate, 1e-6 * jnp.max(estimate))
+
+
+def _shell_mean(values, grid):
+    total = shell_sum(values, grid)
+    counts = jnp.asarray(shell_counts(grid), total.dtype)
+    mean = total / jnp.maximum(counts, 1)
+    return jnp.where(counts > 0, mean, jnp.roll(mean, 1))
+
+
+def _transform_of_lags(lagged):
+    return jnp.fft.rfft2(lagged).real[::2, ::2]  # of the 2n lags, at the n frequencies of the grid
+
+
+def _autocorrelation(pixels):
+    shape = (2 * pixels.shape[0], 2 * pixels.shape[1])  # padded, so that lags do not wrap around
+    spectrum = jnp.fft.rfft2(pixels, s=shape)
+    return jnp.fft.irfft2(spectrum.real**2 + spectrum.imag**2, s=shape)

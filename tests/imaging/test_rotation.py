@@ -160,7 +160,9 @@ def test_random_rotations_are_haar():
     draw = jax.jit(jax.vmap(so3.random))
     matrices = np.asarray(draw(jax.random.split(jax.random.key(0), count)))
     np.testing.assert_allclose(
-        matrices @ matrices.transpose(0, 2, 1), np.broadcast_to(np.eye(3), (count, 3, 3)), atol=1e-13
+        matrices @ matrices.transpose(0, 2, 1),
+        np.broadcast_to(np.eye(3), (count, 3, 3)),
+        atol=1e-13,
     )
     np.testing.assert_allclose(np.linalg.det(matrices), 1, atol=1e-13)
     # E R = 0, E R_ij R_kl = δ_ik δ_jl / 3; one entry has variance 1/3.
