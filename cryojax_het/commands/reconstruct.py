@@ -84,10 +84,11 @@ def reconstruct(config: ReconstructConfig, command: Sequence[str]) -> dict:
     Raises `ValueError` and `OSError`, saying what is wrong and the remedy, before anything is
     written where the input is at fault.
     """
-    from ..inference.devices import use_cpu_devices
+    from ..inference.devices import keep_compilations, use_cpu_devices
     from .reconstruct_data import load_data
     from .reconstruct_run import run
 
     data = load_data(config)
+    keep_compilations()
     use_cpu_devices(config.devices or data.affordable_devices())
     return run(config, data, command)

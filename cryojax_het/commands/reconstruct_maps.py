@@ -41,17 +41,20 @@ class Maps:
 
 
 def solve_maps(setting: "Setting", states) -> Maps:
-    """Half-maps without prior, their FSC under the mask, and the maps with the prior it implies."""
-    total = eqx.filter_jit(lambda state: state.total())
-    halves = [total(state) for state in states]
+    """Half-maps without prior, their FSC under the mask, and the maps with the prior it implies.
+
+    Empties `states`: at large boxes two copies of the tables would be most of the memory.
+    """
+    total = eqx.filter_jit(lambda state: state.total(), donate="all")
+    halves = [total(states.pop(0)) for _ in range(2)]
     solved = eqx.filter_jit(lambda equations, prior: solve(equations, prior))
     none = jnp.zeros(setting.data.size // 2 + 1, jnp.float32)
     raw = [np.asarray(solved(half, none)) for half in halves]
     mask = _mask(setting, (raw[0] + raw[1]) / 2)
     fsc = masked_fsc(raw[0], raw[1], mask, setting.config.seed)
     ratio = noise_to_signal(jnp.asarray(_monotone_start(fsc.corrected), jnp.float32))
-    mean = np.asarray(solved(_sum(*halves), ratio))
     filtered = [np.asarray(solved(half, 2 * ratio)) * mask for half in halves]
+    mean = np.asarray(solved(_sum(halves.pop(), halves.pop()), ratio))
     length = float(setting.grid.length)
     return Maps(
         raw,
@@ -64,6 +67,7 @@ def solve_maps(setting: "Setting", states) -> Maps:
     )
 
 
+@eqx.filter_jit(donate="all")
 def _sum(first: NormalEquations, second: NormalEquations) -> NormalEquations:
     return eqx.tree_at(lambda e: e.table, first, first.table + second.table)
 
@@ -113,8 +117,6 @@ def write_maps(setting: "Setting", folder, maps, solved: Maps) -> None:
 
 
 def _write_curves(setting, folder, solved):
-    from ..report.plots import plot_fsc, plot_slices
-
     fsc, length = solved.fsc, float(setting.grid.length)
     names = ("unmasked", "masked", "randomised", "corrected")
     curves = {name: getattr(fsc, name) for name in names}
@@ -123,9 +125,21 @@ def _write_curves(setting, folder, solved):
     header = "shell,frequency_1/A," + ",".join(names)
     path = folder.folder("analysis") / "fsc.csv"
     np.savetxt(path, rows, delimiter=",", header=header, comments="", fmt="%.6g")
-    plots: Path = folder.folder("plots")
-    plot_fsc(plots / "fsc.png", curves, length)
-    plot_slices(plots / "slices.png", solved.mean, float(setting.grid.pixel_size))
+    try:
+        _plot(setting, folder.folder("plots"), solved, curves)
+    except ImportError as error:  # the maps are there; pictures are an extra
+        LOG.warning("%s", error)
+
+
+def _plot(setting, plots: Path, solved, curves):
+    from ..report.plots import plot_angular_distribution, plot_defocus, plot_fsc, plot_slices
+
+    particles = setting.data.particles
+    shown = {"mean": solved.mean, "half 1": solved.halves[0], "mask": solved.mask}
+    plot_fsc(plots / "fsc.png", curves, float(setting.grid.length))
+    plot_slices(plots / "slices.png", shown, float(setting.grid.pixel_size))
+    plot_angular_distribution(plots / "views.png", particles.rotation)
+    plot_defocus(plots / "defocus.png", particles.defocus_u, particles.defocus_v)
 
 
 def _export(setting, folder, maps):

@@ -189,7 +189,7 @@ def _prepare_next(setting, maps, solved: Maps):
     if maps.images.sum() > 0:
         noise = noise_from_residuals(maps.power, maps.images, setting.grid, noise)
     _set_models(setting, maps, solved.filtered_halves, noise)
-    maps.states[:] = [setting.update.init(model) for model in maps.models]
+    maps.states = [setting.update.init(model) for model in maps.models]
     maps.power[:] = 0
     maps.images[:] = 0
 

@@ -3,7 +3,9 @@
 No other file names a device. Works for one CPU, several devices and several hosts alike.
 """
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -82,3 +84,13 @@ def shard_like(mesh: Mesh, tree: PyTree) -> PyTree:
     return jax.tree.map(
         lambda x: jax.make_array_from_callback(x.shape, sharding, lambda where: x[where]), tree
     )
+
+
+def keep_compilations() -> None:
+    """Keeps compiled programs in the user's cache folder, so that the next run of the same box
+    starts at once. For the command line alone; a folder set by the user stands."""
+    if jax.config.jax_compilation_cache_dir is not None:
+        return
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    jax.config.update("jax_compilation_cache_dir", str(Path(home) / "cryojax_het" / "compiled"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)

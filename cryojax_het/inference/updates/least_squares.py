@@ -48,11 +48,15 @@ class LeastSquares(AbstractUpdate[LeastSquaresState]):
 
         def empty():
             one = NormalEquations.zeros(self.size, self.spacing, self.kernel)
-            return jax.tree.map(lambda x: jnp.broadcast_to(x, (devices, *x.shape)), one)
+            equations = jax.tree.map(lambda x: jnp.broadcast_to(x, (devices, *x.shape)), one)
+            return LeastSquaresState(equations, jnp.zeros(self.size // 2 + 1, self.spacing.dtype))
 
-        sharding = jax.sharding.NamedSharding(self.mesh, BATCH)
-        equations = jax.jit(empty, out_shardings=sharding)()
-        return LeastSquaresState(equations, jnp.zeros(self.size // 2 + 1, self.spacing.dtype))
+        # Placed as `step` returns them: other placements would compile `step` a second time.
+        shardings = LeastSquaresState(
+            jax.sharding.NamedSharding(self.mesh, BATCH),
+            jax.sharding.NamedSharding(self.mesh, WHOLE),
+        )
+        return jax.jit(empty, out_shardings=shardings)()
 
     def step(self, model, state, batch, grid, key):
         """Adds a batch to the equations."""
