@@ -141,7 +141,7 @@ def randomise_phases(
     the phases of white noise."""
     size = transform.shape[0]
     # The transform of real noise has the symmetry that random angles drawn freely would break.
-    real = transform.real.dtype
+    real = np.abs(transform[:1, :1, :1]).dtype
     noise = np.fft.rfftn(rng.standard_normal((size,) * 3).astype(real))
     noise *= np.abs(transform) / np.maximum(np.abs(noise), np.finfo(real).tiny)
     changed = np.where(volume_shells((size,) * 3) >= start, noise, transform)
@@ -166,7 +166,7 @@ def _correlate(first, second, size) -> Float[np.ndarray, " s"]:
     def total(values):
         return np.bincount(shells, (values * weights).ravel(), minlength=count)[:count]
 
-    cross = total(np.real(first * second.conj()))
+    cross = total(np.real(np.multiply(first, second.conj())))
     scale = np.sqrt(total(np.abs(first) ** 2)) * np.sqrt(total(np.abs(second) ** 2))
     return np.divide(cross, scale, out=np.zeros(count), where=scale > 0)
 

@@ -15,7 +15,7 @@ import json
 import logging
 import os
 import platform
-import shutil
+import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +24,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, final
 
+from .. import __version__
 from ..particles.mrc import MrcVolume, read_volume, write_volume
 from .config import differences, format_toml, read_toml
 from .disk import explained, write_text
@@ -31,7 +32,7 @@ from .latents import LatentTable
 from .metrics import append_metrics, mark_taken_up, read_metrics
 
 FORMAT = 1
-_PACKAGES = ("cryojax_het", "jax", "jaxlib", "equinox", "flax", "optax", "numpyro", "numpy")
+_PACKAGES = ("jax", "jaxlib", "equinox", "flax", "optax", "numpyro", "numpy")
 
 
 @final
@@ -130,10 +131,14 @@ class RunFolder:
             handler = logging.FileHandler(self.path / "run.log", encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logger = logging.getLogger("cryojax_het")
+        level = logger.level
         logger.addHandler(handler)
+        logger.setLevel(min(logger.getEffectiveLevel(), logging.INFO))
         try:
+            handler.handle(_command_message(self.record()))
             yield
         finally:
+            logger.setLevel(level)
             logger.removeHandler(handler)
             handler.close()
 
@@ -163,22 +168,6 @@ def open_run(path: Path, config: Mapping[str, Any], record: RunRecord) -> RunFol
         # Last: a folder with a run.json has everything that a run needs to be taken up.
         _write_record(path, first)
     return RunFolder(path)
-
-
-def discard_run(path: Path) -> None:
-    """Remove the run folder `path`, for `--overwrite`; an absent one is no error.
-
-    Raises `FileExistsError` where `path` is not empty and no run folder: nothing is removed.
-    """
-    path = Path(path)
-    if not path.exists() or not any(path.iterdir()):
-        return
-    if not (path / "run.json").is_file():
-        raise FileExistsError(
-            f"{path} is no run folder, so `--overwrite` leaves it alone: choose another output."
-        )
-    with explained(path):
-        shutil.rmtree(path)
 
 
 def _take_up(path: Path, config: Mapping[str, Any], record: RunRecord) -> RunFolder:
@@ -216,13 +205,20 @@ def _describe(inputs: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
+    found = {"cryojax_het": __version__, "python": platform.python_version()}
     for name in _PACKAGES:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def _command_message(record: Mapping[str, Any]) -> logging.LogRecord:
+    # For the file alone: who gave the command at a terminal has it before their eyes.
+    latest = record["resumed"][-1] if record["resumed"] else record
+    text = f"Command: {shlex.join(latest['command'])}"
+    return logging.LogRecord("cryojax_het", logging.INFO, __file__, 0, text, None, None)
 
 
 def _write_record(path: Path, record: Mapping[str, Any]) -> None:

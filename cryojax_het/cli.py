@@ -1,0 +1,206 @@
+"""The command line: `cryojax-het COMMAND ...`. Nothing heavy is imported before a command runs."""
+
+import difflib
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from . import __version__
+
+HELP = """usage: cryojax-het COMMAND [options]
+
+Models of continuous heterogeneity in cryo-EM.
+
+commands:
+  demo         a molecule made by formula: simulated, reconstructed, scored and shown
+  inspect      what a particle file holds, and what a reconstruction of it will need
+  simulate     particle images of a structure or a map, with complete truth
+  reconstruct  half-maps, their FSC and a Wiener-filtered map from known poses
+
+examples:
+  cryojax-het demo
+  cryojax-het inspect particles.star --data-dir /data/project
+  cryojax-het reconstruct particles.star -o run1
+  cryojax-het reconstruct particles.star -o run1        (again: goes on where it was)
+  cryojax-het COMMAND --help
+"""
+
+_DEMO = """Simulate a molecule made by formula, reconstruct it, score the map against the truth.
+
+examples:
+  cryojax-het demo
+  cryojax-het demo -o /tmp/demo --count 10000 --snr 0.05
+"""
+
+_INSPECT = """Show what a particle file holds and what a reconstruction of it will need.
+
+examples:
+  cryojax-het inspect particles.star --data-dir /data/project
+  cryojax-het inspect J42/particles.cs --passthrough J42/passthrough.cs
+  cryojax-het inspect particles.mrcs --poses poses.pkl --ctf ctf.pkl
+"""
+
+_SIMULATE = """Simulate particle images of a structure or a map, with complete truth.
+
+examples:
+  cryojax-het simulate 1hzh.pdb -o sim --count 10000 --size 64 --pixel-size 4 --snr 0.05
+  cryojax-het simulate map.mrc -o sim --ctf-file particles.star
+"""
+
+_RECONSTRUCT = """Reconstruct half-maps, their FSC and a Wiener-filtered map from known poses.
+
+The same command takes an interrupted run up where it was.
+
+examples:
+  cryojax-het reconstruct particles.star -o run1 --data-dir /data/project
+  cryojax-het reconstruct J42/particles.cs -o run2 --box 128
+  cryojax-het reconstruct particles.mrcs --poses poses.pkl --ctf ctf.pkl -o run3
+  cryojax-het reconstruct particles.star -o run4 --passes 3 --refine
+  cryojax-het reconstruct --config run1/config.toml -o run5 --passes 2
+  srun -n 4 cryojax-het reconstruct particles.star -o run6 --distributed
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code: 0 done, 1 a fault of the program, 2 of its input."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help"):
+        print(HELP, end="")
+        return 0
+    if given[0] == "--version":
+        print(f"cryojax-het {__version__}")
+        return 0
+    command = COMMANDS.get(given[0])
+    if command is None:
+        near = difflib.get_close_matches(given[0], COMMANDS, 1)
+        hint = f"Did you mean `{near[0]}`?" if near else f"Commands: {', '.join(COMMANDS)}."
+        return _fail(f"`{given[0]}` is no command. {hint}")
+    return _guarded(command, ["cryojax-het", *given])
+
+
+def demo(line: Sequence[str]) -> None:
+    """`cryojax-het demo`."""
+    from .commands.demo import DemoConfig, run_demo
+    from .commands.settings import General, parse
+
+    config, _ = parse(DemoConfig, None, line, _DEMO, General)
+    run_demo(config, line)
+
+
+def inspect(line: Sequence[str]) -> None:
+    """`cryojax-het inspect`."""
+    from .commands.inspect import InspectConfig, describe
+    from .commands.settings import General, parse
+
+    config, _ = parse(InspectConfig, "particles", line, _INSPECT, General)
+    print(describe(config))
+
+
+def simulate(line: Sequence[str]) -> None:
+    """`cryojax-het simulate`."""
+    from .commands.settings import General, parse
+    from .commands.simulate import Simulation, simulate_command
+
+    config, _ = parse(Simulation, "source", line, _SIMULATE, General)
+    simulate_command(config, line)
+
+
+def reconstruct(line: Sequence[str]) -> None:
+    """`cryojax-het reconstruct`."""
+    from .commands.reconstruct import ReconstructConfig
+    from .commands.reconstruct import reconstruct as run_reconstruction
+    from .commands.settings import Cluster, General, Replacing, parse
+
+    config, (replacing, cluster, _) = parse(
+        ReconstructConfig, "particles", line, _RECONSTRUCT, Replacing, Cluster, General
+    )
+    if replacing.overwrite and cluster.distributed:
+        raise ValueError(
+            "`--overwrite` and `--distributed` exclude each other: remove the old run first."
+        )
+    with replacing.around(config.output):
+        cluster.start()
+        summary = run_reconstruction(config, line)
+    print(f"{config.output}: {summary['resolution']:.2f} Å (FSC 0.143, masked and corrected).")
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "demo": demo,
+    "inspect": inspect,
+    "simulate": simulate,
+    "reconstruct": reconstruct,
+}
+
+
+def _guarded(command: Callable[[Sequence[str]], None], line: Sequence[str]) -> int:
+    try:
+        with _messages():
+            command(line)
+        sys.stdout.flush()
+        return 0
+    except BrokenPipeError:
+        # The reader of a pipe went away; what is left in the buffer has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, OSError, ImportError, MemoryError) as error:
+        if "--debug" in line:
+            traceback.print_exc()
+        return _fail(_sentence(error))
+    except RuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error) or "--debug" in line:
+            raise
+        return _fail("the device is out of memory: give a smaller `--batch` or `--box`.")
+    except KeyboardInterrupt:
+        print("\ninterrupted: the same command takes a run up where it was.", file=sys.stderr)
+        return 130
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return where + error.strerror
+    return str(error) or type(error).__name__
+
+
+def _fail(sentence: str) -> int:
+    print(f"cryojax-het: error: {sentence}", file=sys.stderr)
+    return 2
+
+
+@contextmanager
+def _messages() -> Iterator[None]:
+    """Inside, what the package logs and what is warned of goes to the terminal."""
+    logger, warned = logging.getLogger("cryojax_het"), logging.getLogger("py.warnings")
+    level, handler = logger.level, _Messages()
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    warned.addHandler(handler)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        warned.removeHandler(handler)
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+class _Messages(logging.Handler):
+    """Prints above a progress bar that may be running."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        text = record.getMessage()
+        if record.name == "py.warnings":
+            # "file:line: UserWarning: sentence", then a line of source.
+            text = text.splitlines()[0].split("Warning: ", 1)[-1]
+        prefix = "warning: " if record.levelno >= logging.WARNING else ""
+        tqdm.write(prefix + text, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
