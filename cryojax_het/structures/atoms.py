@@ -1,0 +1,93 @@
+"""Atoms of a molecule, read from PDB or mmCIF files."""
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import final
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Atoms:
+    """J atoms, in the order of the file.
+
+    - `positions` (x, y, z) Å; `atomic_numbers`; `b_factors` Å² (isotropic); `occupancies`;
+    - `chains`, `residues` (sequence number), `names`: where each atom belongs, for selections.
+    """
+
+    positions: Float[np.ndarray, "j 3"]
+    atomic_numbers: Int[np.ndarray, " j"]
+    b_factors: Float[np.ndarray, " j"]
+    occupancies: Float[np.ndarray, " j"]
+    chains: Shaped[np.ndarray, " j"]
+    residues: Int[np.ndarray, " j"]
+    names: Shaped[np.ndarray, " j"]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def take(self, keep: Bool[np.ndarray, " j"] | Int[np.ndarray, " m"]) -> "Atoms":
+        """The atoms that a mask or a list of indices picks."""
+        return replace(self, **{f.name: getattr(self, f.name)[keep] for f in fields(self)})
+
+    def centred(self) -> "Atoms":
+        """Moved so that the mean position is the origin."""
+        return replace(self, positions=self.positions - self.positions.mean(axis=0))
+
+    def with_b_factor(self, b_factor: float) -> "Atoms":
+        """With one B-factor (Å²) for all, for files whose column holds something else."""
+        return replace(self, b_factors=np.full(len(self), float(b_factor)))
+
+
+def read_atoms(path: Path, model: int = 1) -> Atoms:
+    """Atoms of one model (numbered from 1) of a PDB or mmCIF file, `.gz` or not; no waters.
+
+    Alternative conformations are all kept, with their occupancies. Raises `FileNotFoundError`;
+    `ValueError` where the file cannot be parsed, lacks the model, holds no atoms, or an atom has
+    no known element.
+    """
+    import gemmi
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path} does not exist.")
+    try:
+        structure = gemmi.read_structure(str(path))
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read as PDB or mmCIF: {error}") from error
+    if not 1 <= model <= len(structure):
+        raise ValueError(f"{path} has {len(structure)} models with atoms. Got `model` {model}.")
+    structure.remove_waters()
+    rows = [
+        (*_of_atom(atom), chain.name, residue.seqid.num, atom.name)
+        for chain in structure[model - 1]
+        for residue in chain
+        for atom in residue
+    ]
+    if not rows:
+        raise ValueError(f"{path} holds no atoms (waters are left out).")
+    positions, numbers, b_factors, occupancies, chains, residues, names = zip(*rows, strict=True)
+    _check_elements(path, numbers, chains, residues, names)
+    return Atoms(
+        positions=np.array(positions, np.float64),
+        atomic_numbers=np.array(numbers, np.int64),
+        b_factors=np.array(b_factors, np.float64),
+        occupancies=np.array(occupancies, np.float64),
+        chains=np.array(chains),
+        residues=np.array(residues, np.int64),
+        names=np.array(names),
+    )
+
+
+def _of_atom(atom):
+    return atom.pos.tolist(), atom.element.atomic_number, atom.b_iso, atom.occ
+
+
+def _check_elements(path, numbers, chains, residues, names):
+    for row, number in enumerate(numbers):
+        if number == 0:
+            raise ValueError(
+                f"{path}: atom {row + 1} ({names[row]} of residue {residues[row]}, chain "
+                f"{chains[row]}) has no known element: fill the element column."
+            )
