@@ -90,7 +90,7 @@ class Waits:
         return self.waited / max(time.monotonic() - self.started, 1e-9)
 
 
-def split_rows(rows: Integer[np.ndarray, " n"], size: int) -> list[Integer[np.ndarray, " b"]]:
+def split_rows(rows: Integer[np.ndarray, " n"], size: int) -> list[Integer[np.ndarray, " _"]]:
     """Consecutive parts of at most `size` rows."""
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
@@ -130,7 +130,7 @@ class Loader:
             jax.vmap(lambda image: prepare_image(image, pixels.steps, pixels.grid, pixels.size))
         )
 
-    def batches(self, plan: Sequence[Integer[np.ndarray, " b"]]) -> Iterator[Batch]:
+    def batches(self, plan: Sequence[Integer[np.ndarray, " _"]]) -> Iterator[Batch]:
         """The batches of `plan`, in order."""
         ready: queue.Queue = queue.Queue(maxsize=READ_AHEAD)
         stop = threading.Event()
