@@ -58,7 +58,7 @@ def describe(config: InspectConfig) -> str:
         ["stacks", *_stacks(source)],
         ["warnings", *(f"  - {warning}" for warning in table.warnings)],
         ["problems", *(f"  - {problem}" for problem in problems)],
-        ["reconstruction", *_reconstruction(config, table)],
+        ["reconstruction", *_reconstruction(config, table, bool(problems))],
     ]
     return "\n\n".join("\n".join(part) for part in parts if len(part) > 1)
 
@@ -76,7 +76,7 @@ def _counts(table: Particles) -> Iterator[str]:
 
 
 def _optics_groups(table: Particles) -> Iterator[str]:
-    yield "  group              images  box  Å/pixel   kV   Cs mm     w  phase °  tilt mrad  aniso %"
+    yield "  group              images  box  Å/pixel   kV   Cs mm     w  phase °  tilt mrad  aniso%"
     for number in np.unique(table.group)[:_GROUPS]:
         part = table.take(np.flatnonzero(table.group == number))
         tilt = np.linalg.norm(part.beam_tilt, axis=1).mean() * 1e3
@@ -85,7 +85,7 @@ def _optics_groups(table: Particles) -> Iterator[str]:
         yield (
             f"  {table.group_names[number][:16]:16s} {len(part):8,d} {part.size[0]:4d} "
             f"{part.pixel_size[0]:8.4f} {part.voltage[0]:4.0f} {part.spherical_aberration[0]:7.3g} "
-            f"{part.amplitude_contrast[0]:5.3g} {phase:8.1f} {tilt:10.3f} {anisotropy:8.2f}"
+            f"{part.amplitude_contrast[0]:5.3g} {phase:8.1f} {tilt:10.3f} {anisotropy:7.2f}"
         )
     rest = len(np.unique(table.group)) - _GROUPS
     if rest > 0:
@@ -95,7 +95,7 @@ def _optics_groups(table: Particles) -> Iterator[str]:
 def _defocus(table: Particles) -> Iterator[str]:
     if not table.defocus_u.any():
         return
-    yield from _histogram((table.defocus_u + table.defocus_v) / 2e4)
+    yield from _histogram((table.defocus_u + table.defocus_v) / 2e4)  # the mean, Å to µm
     astigmatism = np.abs(table.defocus_u - table.defocus_v)
     yield f"  astigmatism  median {np.median(astigmatism):.0f} Å, largest {astigmatism.max():.0f} Å"
 
@@ -139,14 +139,16 @@ def _headers(stacks: ImageStacks):
                 continue
 
 
-def _reconstruction(config: InspectConfig, table: Particles) -> Iterator[str]:
+def _reconstruction(config: InspectConfig, table: Particles, problems: bool) -> Iterator[str]:
     stored = int(table.size.max())
     if stored == 0 or table.rotation is None:
         yield "  not possible yet: " + ("no stacks" if stored == 0 else "no poses")
         return
+    if problems:
+        yield "  not possible before the problems above are solved; then:"
     need: Need = reconstruction_need(len(table), stored, config.box or stored)
     yield f"  memory       about {need.memory / 1e9:.1f} GB on {need.devices} CPU devices"
-    yield f"  time         about {_duration(need.seconds)} per pass, after a minute at most to compile"
+    yield f"  time         about {_duration(need.seconds)} per pass, and up to a minute to compile"
     yield f"  disk         about {need.disk / 1e6:.0f} MB"
     yield f"  command      {shlex.join(_command(config, stored, table))}"
 
@@ -170,6 +172,9 @@ def _histogram(
     values: Float[np.ndarray, " n"], bounds: tuple[float, float] | None = None, bins: int = 8
 ) -> Iterator[str]:
     bounds = bounds or (float(values.min()), float(values.max()))
+    if bounds[1] - bounds[0] < 0.08:
+        # Finer than the digits shown: one line says it all.
+        bins = 1
     counts, edges = np.histogram(values, bins, bounds)
     for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True):
         bar = "█" * round(_BAR * count / max(counts.max(), 1))
