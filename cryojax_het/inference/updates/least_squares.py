@@ -52,10 +52,9 @@ class LeastSquares(AbstractUpdate[LeastSquaresState]):
             return LeastSquaresState(equations, jnp.zeros(self.size // 2 + 1, self.spacing.dtype))
 
         # Placed as `step` returns them: other placements would compile `step` a second time.
-        shardings = LeastSquaresState(
-            jax.sharding.NamedSharding(self.mesh, BATCH),
-            jax.sharding.NamedSharding(self.mesh, WHOLE),
-        )
+        spread, whole = (jax.sharding.NamedSharding(self.mesh, spec) for spec in (BATCH, WHOLE))
+        shardings = jax.tree.map(lambda _: spread, jax.eval_shape(empty))
+        shardings = eqx.tree_at(lambda s: s.noise_to_signal, shardings, whole)
         return jax.jit(empty, out_shardings=shardings)()
 
     def step(self, model, state, batch, grid, key):
