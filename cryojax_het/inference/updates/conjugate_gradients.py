@@ -18,7 +18,7 @@ class Stopping:
     """Stop when `sqrt(rᵀPr)` has fallen to `tolerance` of that of the right-hand side, or after
     `limit` iterations. In this norm the residual estimates the error weighted by the operator."""
 
-    tolerance: float = 1e-3
+    tolerance: float = 3e-4
     limit: int = 40
 
 

@@ -6,11 +6,12 @@ with `w = |transfer|² · precision` of every frequency `k` of every image and `
 puts it. Differences of voxels span twice the box, so `K` comes from the weights as a volume of that
 size comes from its slices: laid down with a kernel on an oversampled half-grid, transformed back,
 corrected. However many images there are, the operator then costs two transforms of `(2n)³`
-(Wajer & Pruessmann 2001; Wang, Shkolnisky & Singer 2013; Vulović et al. 2016 for its use here).
+(Fessler et al. 2005, IEEE Trans. Signal Process. 53; for cryo-EM: Wang, Shkolnisky & Singer 2013,
+SIAM J. Imaging Sci. 6).
 
-Beyond the table of `NormalEquations` this takes per device a table of `(2n p)³ / 2` floats, `p` the
-kernel's padding: 4.2 bytes × (n p)³ × 4, or 0.53 GB at n = 256; and a second scatter per image. A
-solution takes a handful of `(2n)³/2` complex arrays, and two transforms of that size per iteration.
+What is stored beyond `NormalEquations`, on every device: a table of `16 (n p)³` bytes, `p` the
+kernel's padding: 0.5 GB at n = 256. A solution needs about eight arrays of that size at once while
+`K` is made, and two transforms of `(2n)³` per iteration. Images cost one narrower scatter more.
 """
 
 import abc
@@ -49,8 +50,7 @@ class ExactEquations(eqx.Module):
         if np.prod(shape, dtype=np.int64) >= INT32:
             raise ValueError(
                 f"Exact equations for a box of {size} pixels need a table beyond 2³¹ numbers: crop "
-                f"the images to at most {int(1290 / kernel.padding / 2) * 2 // 2 * 2} pixels, or "
-                "use the diagonal solution."
+                f"the images to at most {_largest_size(kernel)} pixels, or solve the diagonal ones."
             )
         return cls(diagonal, jnp.zeros(shape, spacing.dtype))
 
@@ -86,7 +86,7 @@ class ExactEquations(eqx.Module):
         table = jax.lax.complex(d.table[..., 0], d.table[..., 1])
         return voxels_of_half_transform(table, d.size, d.kernel)
 
-    def convolution(self) -> Float[Array, "2n 2n 2n"]:
+    def convolution(self) -> Float[Array, "m m m"]:
         """`K(d)`, `d = 0` at voxel `[n, n, n]`; zero where a component of `d` is `-n`, which is
         the difference of no two voxels."""
         size, kernel = 2 * self.diagonal.size, self.diagonal.kernel
@@ -127,7 +127,8 @@ class Ball(AbstractSupport):
     def window(self, size):
         axis = np.arange(size) - size // 2
         radius = np.sqrt(axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2)
-        return 0.5 * (1 + np.cos(np.pi * np.clip((radius - self.radius) / self.edge, 0, 1)))
+        outside = np.clip((radius - self.radius) / self.edge, 0, 1)
+        return 0.5 * (1 + np.cos(np.pi * outside))
 
 
 def solve(
@@ -176,7 +177,7 @@ def solve_verbosely(
 
 
 def convolve(
-    spectrum: Float[Array, "2n 2n h"], voxels: Float[Array, "n n n"]
+    spectrum: Float[Array, "m m h"], voxels: Float[Array, "n n n"]
 ) -> Float[Array, "n n n"]:
     """`Σ_r' K(r - r') v(r')`, from the `rfftn` of `K` with `d = 0` in the corner."""
     n, shape = voxels.shape[0], (spectrum.shape[0],) * 3
@@ -184,7 +185,7 @@ def convolve(
     return padded[:n, :n, :n]
 
 
-def plane_wave_weights(kernel: Float[Array, "2n 2n 2n"]) -> Float[Array, "n n h"]:
+def plane_wave_weights(kernel: Float[Array, "m m m"]) -> Float[Array, "n n h"]:
     """`f* A*Λ⁻¹A f` for each Fourier vector `f` of the box, of unit norm: on an `rfftn` half-grid.
 
     The eigenvalues of the circulant operator nearest to the convolution (T. Chan 1988).
@@ -193,6 +194,11 @@ def plane_wave_weights(kernel: Float[Array, "2n 2n 2n"]) -> Float[Array, "n n h"
     overlap = jnp.asarray(1 - np.abs(np.arange(-n, n)) / n, kernel.dtype)
     tapered = kernel * overlap[:, None, None] * overlap[:, None] * overlap
     return jnp.fft.rfftn(tapered.reshape(2, n, 2, n, 2, n).sum(axis=(0, 2, 4))).real
+
+
+def _largest_size(kernel):
+    # m²(m/2) with the margins stays below 2³¹ up to m = 1618.
+    return 2 * int(1618 / (4 * kernel.padding))
 
 
 def _filtered(factor, voxels):
