@@ -48,8 +48,9 @@ def slice_gaussians(gaussians: Gaussians, rotation, grid):
     # mean width gives it exactly for equal widths.
     gram = rotation[:2] @ rotation[:2].T
     weight = jnp.abs(gaussians.amplitudes)
-    total = jnp.maximum(jnp.sum(weight), jnp.finfo(weight.dtype).tiny)
-    mean_square = jnp.sum(weight * gaussians.widths**2) / total
+    total = jnp.sum(weight)
+    # The inner where keeps the gradient of an empty molecule finite.
+    mean_square = jnp.sum(weight * gaussians.widths**2) / jnp.where(total > 0, total, 1)
     cross = grid.ky[:, None] * grid.kx * gram[0, 1]
     common = inside * jnp.exp(-4 * jnp.pi**2 * mean_square * cross)
     return common * _half_plane(_quarters(gaussians, rotation[:2] / grid.length, grid.size // 2))
