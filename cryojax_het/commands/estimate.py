@@ -5,7 +5,7 @@ For N images of m pixels per side, reconstructed at n, on d CPU devices (those t
 
 - memory = program + 2 · d · (two half-sets' tables of 12 (p n)² (p n / 2) bytes; twice, in the
   solution) + 8 · 4 B m² (batches read, on the device, and their transforms) + 90 n³ (FSC, mask);
-- seconds = N (a m² log₂ m + b n²) / d + c n³, measured on one core of a server of 2023;
+- seconds = N (a m² log₂ m + b n²) / d + c n³, constants measured on one CPU core;
 - disk = maps 16 n³, latents 52 N bytes, two checkpoints of the tables.
 
 Peaks measured at n = 64, 128, 256: 0.6, 1.3, 3.0 GB, where the formula says 0.7, 1.2, 3.3.
