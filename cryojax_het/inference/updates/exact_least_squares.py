@@ -52,10 +52,15 @@ class ExactLeastSquares(AbstractUpdate[ExactLeastSquaresState]):
 
         def empty():
             one = ExactEquations.zeros(self.size, self.spacing, self.kernel)
-            return jax.tree.map(lambda x: jnp.broadcast_to(x, (devices, *x.shape)), one)
+            equations = jax.tree.map(lambda x: jnp.broadcast_to(x, (devices, *x.shape)), one)
+            none = jnp.zeros(self.size // 2 + 1, self.spacing.dtype)
+            return ExactLeastSquaresState(equations, none)
 
-        equations = jax.jit(empty, out_shardings=NamedSharding(self.mesh, BATCH))()
-        return ExactLeastSquaresState(equations, jnp.zeros(self.size // 2 + 1, self.spacing.dtype))
+        # Placed as `step` returns them: other placements would compile `step` a second time.
+        spread, whole = (NamedSharding(self.mesh, spec) for spec in (BATCH, WHOLE))
+        shardings = jax.tree.map(lambda _: spread, jax.eval_shape(empty))
+        shardings = eqx.tree_at(lambda s: s.noise_to_signal, shardings, whole)
+        return jax.jit(empty, out_shardings=shardings)()
 
     def step(self, model, state, batch, grid, key):
         """Adds a batch to the equations."""

@@ -2,6 +2,7 @@
 
 import itertools
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -257,14 +258,16 @@ def test_update_over_devices_is_the_same_as_one_sum():
     update = ExactLeastSquares(jnp.asarray(SPACING), SIZE, mesh)
     state = update.init(model)
     placed = place_batch(mesh)(given)
-    _, state, _, metrics = update.step(model, state, placed, GRID, jax.random.key(0))
-    total = state.total()
+    # Compiled, as in use: what passes between devices one operation at a time can wait for ever.
+    step = eqx.filter_jit(update.step)
+    _, state, _, metrics = step(model, state, placed, GRID, jax.random.key(0))
+    total = jax.device_get(eqx.filter_jit(lambda s: s.total())(state))
     assert float(metrics["images"]) == IMAGES - 1
     whole = ExactEquations.zeros(SIZE, jnp.asarray(SPACING), quadratic())
     whole = whole.add(given, given.latents, NOISE, GRID)
     for ours, expected in zip(jax.tree.leaves(total), jax.tree.leaves(whole), strict=True):
         np.testing.assert_allclose(ours, expected, rtol=1e-9, atol=1e-12)
-    model, emptied = update.sweep(model, state)
+    model, emptied = eqx.filter_jit(update.sweep)(model, state)
     assert not np.any(np.asarray(jax.tree.leaves(emptied.equations)[0]))
     expected = solve(whole, state.noise_to_signal, WholeBox(), Stopping())
     np.testing.assert_allclose(model.volume.voxels, expected, rtol=1e-6, atol=1e-8)
