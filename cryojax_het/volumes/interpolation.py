@@ -12,6 +12,12 @@ A table `[z, y, x, channel]` is a half of the spectrum of real volumes: `kz` and
 (x, y, z) one step of the image's `kx` and of its `ky` makes. Where `kx` of the table comes out
 negative the conjugate of the opposite point is read; points beyond `m/2`, and frequencies of the
 image outside its Nyquist circle, give zero.
+
+A table is complex, or real with the real and imaginary parts of each channel side by side, which
+many channels prefer: one contiguous row of floats per tap. Slices of a real table come likewise.
+
+Inside, slices have a leading axis of `orders`, the derivatives along the table's (x, y, z) that are
+wanted: the value and its three slopes, as a gradient in the pose needs, share their taps.
 """
 
 import functools
@@ -21,202 +27,178 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Float, Inexact
 
 from ..imaging.grid import inside_circle, row_numbers
 from .kernel import Kernel
+from .taps import MARGIN as MARGIN
+from .taps import circle_points, plane_points, scatter_rows, taps
 
-MARGIN = 2  # samples stored beyond the range of the points, so that no tap needs a wrapped index
+_VALUE = ((0, 0, 0),)
+_IMAGES = 16  # whose samples are held in memory at once where several orders share them
 
 
 def central_slice(
-    table: Complex[Array, "z y x c"], frame: Float[Array, "*b 2 3"], size: int, kernel: Kernel
-) -> Complex[Array, "*b n h c"]:
+    table: Inexact[Array, "z y x c"], frame: Float[Array, "*b 2 3"], size: int, kernel: Kernel
+) -> Inexact[Array, "*b n h c"]:
     """Half-plane of each channel of `table` on the plane of `frame`."""
-    return _slice_p.bind(table, frame, size=size, kernel=kernel, order=(0, 0, 0))
+    return _slice_p.bind(table, frame, size=size, kernel=kernel, orders=_VALUE)[0]
 
 
 def back_project(
-    planes: Complex[Array, "*b n h c"],
+    planes: Inexact[Array, "*b n h c"],
     frame: Float[Array, "*b 2 3"],
     shape: tuple[int, int, int],
     kernel: Kernel,
-) -> Complex[Array, "z y x c"]:
+) -> Inexact[Array, "z y x c"]:
     """Transpose of `central_slice` for a table of `shape`: every plane laid down, and summed.
 
     As in all JAX transposes no conjugate is taken: the adjoint with respect to `Re⟨·,·⟩` is
     `back_project(planes.conj(), ...).conj()`.
     """
-    return _back_p.bind(planes, frame, shape=tuple(shape), kernel=kernel, order=(0, 0, 0))
+    return _back_p.bind(planes[None], frame, shape=tuple(shape), kernel=kernel, orders=_VALUE)
 
 
-def taps(points, shape, kernel: Kernel, order=(0, 0, 0)):
-    """Flat index of the first tap, weights per axis, and sign of `kx`, of (x, y, z) `points`.
-
-    `order` differentiates the weights along each axis; points out of range get zero weights.
-    """
-    limit = shape[0] // 2 - MARGIN
-    sign = jnp.where(points[0] < 0, -1, 1).astype(points[0].dtype)
-    first, weights, inside = [], [], True
-    for axis, origin in enumerate((MARGIN, shape[1] // 2, shape[0] // 2)):
-        point = points[axis] * sign
-        clipped = jnp.clip(point, -limit, limit)
-        inside = inside & (clipped == point)
-        corner = jnp.floor(clipped + (0.5 if kernel.width % 2 else 0.0))
-        offset = clipped - corner - (0.0 if kernel.width % 2 else 0.5)
-        first.append(corner.astype(jnp.int32) - (kernel.width - 1) // 2 + origin)
-        weights.append(_polynomials(offset, kernel, order[axis]))
-    outer = jnp.where(inside, sign ** sum(order), 0)
-    weights[2] = [weight * outer for weight in weights[2]]
-    x, y, z = first
-    return (z * shape[1] + y) * shape[2] + x, weights, sign
+def _slice(table, frame, *, size, kernel, orders):
+    if len(orders) == 1:
+        return _read_once(table, frame, size, kernel, orders[0])[None]
+    several = lambda one: _read_for_all(table, one, size, kernel, orders)
+    if frame.ndim == 2:
+        return several(frame)
+    batch = frame.shape[:-2]
+    out = jax.lax.map(several, frame.reshape(-1, 2, 3), batch_size=_IMAGES)
+    out = jnp.moveaxis(out, 1, 0)
+    return out.reshape(len(orders), *batch, *out.shape[2:])
 
 
-def scatter_rows(rows, first, weights, table):
-    """Adds `wz wy wx · rows` `[..., float]` into `table` `[z, y, x, float]`.
-
-    One scatter index moves a whole row of x taps: XLA's CPU scatter pays per index.
-    """
-    shape = table.shape[:3]
-    wx, wy, wz = weights
-    floats = rows.shape[-1]
-    rows = (jnp.stack(wx, axis=-1)[..., None] * rows[..., None, :]).reshape(*first.shape, -1)
-    window = jax.lax.ScatterDimensionNumbers(
-        update_window_dims=(rows.ndim - 1,),
-        inserted_window_dims=(),
-        scatter_dims_to_operand_dims=(0,),
+def _read_once(table, frame, size, kernel, order):
+    """One derivative, its samples summed as they are read."""
+    first, weights, sign = taps(_half_points(frame, size), table.shape, kernel, order)
+    cells = table.reshape(-1, table.shape[-1])
+    read = lambda step: cells.at[first + step].get(mode="promise_in_bounds")
+    steps = _steps(table.shape, kernel)
+    total = sum(
+        (weights[2][z] * weights[1][y] * weights[0][x])[..., None] * read(steps[z, y, x])
+        for z, y, x in np.ndindex(steps.shape)
     )
-    table = table.reshape(-1)
-    for z, weight_z in enumerate(wz):
-        for y, weight_y in enumerate(wy):
-            start = floats * (first + (z * shape[1] + y) * shape[2])
-            update = (weight_z * weight_y)[..., None] * rows
-            table = jax.lax.scatter_add(
-                table, start[..., None], update, window, mode="promise_in_bounds"
-            )
-    return table.reshape(*shape, floats)
+    return _finished(total, sign, size)
 
 
-def circle_points(frame, size):
-    """(x, y, z) `[*b, f]` of the image frequencies inside the Nyquist circle, row by row."""
-    rows, columns = np.nonzero(inside_circle(size))
-    kx, ky = columns, row_numbers(size)[rows]
-    return _points(frame, kx, ky)
+def _read_for_all(table, frame, size, kernel, orders):
+    """Several derivatives of one slice, `[order, y, x, c]`. The samples are read once, into memory:
+    shared directly, each of the taps would be compiled to a loop of its own."""
+    geometry = [taps(_half_points(frame, size), table.shape, kernel, order) for order in orders]
+    first, _, sign = geometry[0]
+    cells = table.reshape(-1, table.shape[-1])
+    steps = _steps(table.shape, kernel)
+    samples = cells.at[first + steps.reshape(-1, 1, 1)].get(mode="promise_in_bounds")
+    samples = samples.reshape(*steps.shape, *samples.shape[1:])
+    outs = []
+    for _, (wx, wy, wz), _ in geometry:
+        along_x = lambda z, y, w=wx: sum(w[x][..., None] * samples[z, y, x] for x in range(len(w)))
+        along_y = lambda z, w=wy, f=along_x: sum(w[y][..., None] * f(z, y) for y in range(len(w)))
+        total = sum(wz[z][..., None] * along_y(z) for z in range(len(wz)))
+        outs.append(_finished(total, sign, size))
+    return jnp.stack(outs)
 
 
-def _points(frame, kx, ky):
-    """`kx frame[0] + ky frame[1]`, (x, y, z), for numbers `kx`, `ky` of any common shape."""
-    kx, ky = np.broadcast_arrays(kx, ky)
-    rows = frame.reshape(*frame.shape, *(1,) * kx.ndim)
-    pick = lambda row, axis: rows[(..., row, axis, *(slice(None),) * kx.ndim)]
-    kx, ky = jnp.asarray(kx, frame.dtype), jnp.asarray(ky, frame.dtype)
-    return [kx * pick(0, axis) + ky * pick(1, axis) for axis in range(3)]
-
-
-def _polynomials(offset, kernel, order):
-    coefficients = kernel.weights()
-    for _ in range(order):
-        coefficients = coefficients[:, 1:] * np.arange(1, coefficients.shape[1])
-    if coefficients.shape[1] == 0:
-        return [jnp.zeros_like(offset)] * kernel.width
-    # Horner with literal coefficients: they become immediate operands of the compiled loop.
-    return [
-        functools.reduce(lambda sum_, c: sum_ * offset + float(c), row[-2::-1], float(row[-1]))
-        * jnp.ones_like(offset)
-        for row in coefficients
-    ]
-
-
-def _slice(table, frame, *, size, kernel, order):
-    *shape, channels = table.shape
-    half = size // 2  # the Nyquist column is outside the circle
+def _half_points(frame, size):
     # Corners of the half-plane are computed and masked: a gather that packed and unpacked the
-    # circle costs as much as the 22 % it saves.
-    points = _points(frame, np.arange(half), row_numbers(size)[:, None])
-    first, (wx, wy, wz), sign = taps(points, shape, kernel, order)
-    flat = table.reshape(-1)
-    totals = [jnp.zeros(first.shape, table.dtype) for _ in range(channels)]
-    for z in range(kernel.width):
-        for y in range(kernel.width):
-            row = first + (z * shape[1] + y) * shape[2]
-            wzy = wz[z] * wy[y]
-            for x in range(kernel.width):
-                weight = wzy * wx[x]
-                for c in range(channels):
-                    index = (row + x) * channels + c
-                    totals[c] += weight * flat.at[index].get(mode="promise_in_bounds")
-    inside = jnp.asarray(inside_circle(size)[:, :half], sign.dtype)
-    finish = lambda t: jax.lax.complex(t.real * inside, t.imag * (sign * inside))
-    out = jnp.stack([finish(total) for total in totals], axis=-1)
+    # circle costs as much as the 22 % it saves. The Nyquist column is outside the circle.
+    return plane_points(frame, np.arange(size // 2), row_numbers(size)[:, None])
+
+
+def _steps(shape, kernel):
+    """From the first tap to each, as flat indices `[z, y, x]`."""
+    tap = np.arange(kernel.width)
+    return (tap[:, None, None] * shape[1] + tap[:, None]) * shape[2] + tap
+
+
+def _finished(total, sign, size):
+    """Conjugated where the opposite point was read, zero outside the circle."""
+    inside = jnp.asarray(inside_circle(size)[:, : size // 2, None], sign.dtype)
+    real, imag = inside, sign[..., None] * inside
+    if jnp.iscomplexobj(total):
+        out = jax.lax.complex(total.real * real, total.imag * imag)
+    else:
+        out = total * jnp.where(np.arange(total.shape[-1]) % 2 == 0, real, imag)
     return jnp.pad(out, [(0, 0)] * (out.ndim - 2) + [(0, 1), (0, 0)])
 
 
-def _back(planes, frame, *, shape, kernel, order):
+def _back(planes, frame, *, shape, kernel, orders):
+    if jnp.iscomplexobj(planes):
+        pairs = jnp.stack([planes.real, planes.imag], axis=-1)
+        pairs = pairs.reshape(*planes.shape[:-1], -1)
+        table = _back(pairs, frame, shape=shape, kernel=kernel, orders=orders)
+        table = table.reshape(*shape, -1, 2)
+        return jax.lax.complex(table[..., 0], table[..., 1])
     rows, columns = np.nonzero(inside_circle(planes.shape[-3]))
-    first, weights, sign = taps(circle_points(frame, planes.shape[-3]), shape, kernel, order)
-    values = planes[..., rows, columns, :]
-    pairs = jnp.stack([values.real, values.imag * sign[..., None]], axis=-1)
-    rows = pairs.reshape(*first.shape, -1)
-    empty = jnp.zeros((*shape, rows.shape[-1]), rows.dtype)
-    table = scatter_rows(rows, first, weights, empty).reshape(*shape, -1, 2)
-    return jax.lax.complex(table[..., 0], table[..., 1])
+    points = circle_points(frame, planes.shape[-3])
+    table = jnp.zeros((*shape, planes.shape[-1]), planes.dtype)
+    for plane, order in zip(planes, orders, strict=True):
+        first, weights, sign = taps(points, shape, kernel, order)
+        odd = np.arange(planes.shape[-1]) % 2 == 1
+        values = plane[..., rows, columns, :] * jnp.where(odd, sign[..., None], 1)
+        table = scatter_rows(values, first, weights, table)
+    return table
 
 
-def _raised(order, axis):
-    return tuple(o + (a == axis) for a, o in enumerate(order))
+def _raised(orders, axis):
+    return tuple(tuple(o + (a == axis) for a, o in enumerate(order)) for order in orders)
 
 
 def _moved(frame_dot, axis, size):
     """How far each frequency's point moves along `axis` when the frame does."""
     kx, ky = np.arange(size // 2 + 1), row_numbers(size)[:, None]
-    return _points(frame_dot, kx, ky)[axis][..., None]
+    return plane_points(frame_dot, kx, ky)[axis][..., None]
 
 
-def _slice_jvp(primals, tangents, *, size, kernel, order):
+def _slice_jvp(primals, tangents, *, size, kernel, orders):
     (table, frame), (table_dot, frame_dot) = primals, tangents
     bind = functools.partial(_slice_p.bind, size=size, kernel=kernel)
-    out = bind(table, frame, order=order)
     terms = []
     if type(table_dot) is not ad.Zero:
-        terms.append(bind(table_dot, frame, order=order))
-    if type(frame_dot) is not ad.Zero:
-        for axis in range(3):
-            slope = bind(table, frame, order=_raised(order, axis))
-            terms.append(slope * _moved(frame_dot, axis, size))
+        terms.append(bind(table_dot, frame, orders=orders))
+    if type(frame_dot) is ad.Zero:
+        out = bind(table, frame, orders=orders)
+    else:
+        every = sum((_raised(orders, axis) for axis in range(3)), orders)
+        out, *slopes = jnp.split(bind(table, frame, orders=every), 4)
+        terms += [slopes[axis] * _moved(frame_dot, axis, size) for axis in range(3)]
     return out, functools.reduce(jnp.add, terms) if terms else ad.Zero.from_primal_value(out)
 
 
-def _back_jvp(primals, tangents, *, shape, kernel, order):
+def _back_jvp(primals, tangents, *, shape, kernel, orders):
     (planes, frame), (planes_dot, frame_dot) = primals, tangents
     bind = functools.partial(_back_p.bind, shape=shape, kernel=kernel)
-    out = bind(planes, frame, order=order)
+    out = bind(planes, frame, orders=orders)
     terms = []
     if type(planes_dot) is not ad.Zero:
-        terms.append(bind(planes_dot, frame, order=order))
+        terms.append(bind(planes_dot, frame, orders=orders))
     if type(frame_dot) is not ad.Zero:
         for axis in range(3):
             weighted = planes * _moved(frame_dot, axis, planes.shape[-3])
-            terms.append(bind(weighted, frame, order=_raised(order, axis)))
+            terms.append(bind(weighted, frame, orders=_raised(orders, axis)))
     return out, functools.reduce(jnp.add, terms) if terms else ad.Zero.from_primal_value(out)
 
 
-def _slice_transpose(cotangent, table, frame, *, size, kernel, order):
+def _slice_transpose(cotangent, table, frame, *, size, kernel, orders):
     del size
     shape = tuple(table.aval.shape[:3])
-    return _back_p.bind(cotangent, frame, shape=shape, kernel=kernel, order=order), None
+    return _back_p.bind(cotangent, frame, shape=shape, kernel=kernel, orders=orders), None
 
 
-def _back_transpose(cotangent, planes, frame, *, shape, kernel, order):
+def _back_transpose(cotangent, planes, frame, *, shape, kernel, orders):
     del shape
     size = planes.aval.shape[-3]
-    return _slice_p.bind(cotangent, frame, size=size, kernel=kernel, order=order), None
+    return _slice_p.bind(cotangent, frame, size=size, kernel=kernel, orders=orders), None
 
 
-def _slice_batch(args, dims, *, size, kernel, order):
+def _slice_batch(args, dims, *, size, kernel, orders):
     (table, frame), (table_dim, frame_dim) = args, dims
-    bind = functools.partial(_slice_p.bind, size=size, kernel=kernel, order=order)
+    bind = functools.partial(_slice_p.bind, size=size, kernel=kernel, orders=orders)
     if table_dim is None:
-        return bind(table, jnp.moveaxis(frame, frame_dim, 0)), 0
+        return bind(table, jnp.moveaxis(frame, frame_dim, 0)), 1
     table = jnp.moveaxis(table, table_dim, 0)
     if frame_dim is None:
         count, channels = table.shape[0], table.shape[-1]
@@ -227,13 +209,13 @@ def _slice_batch(args, dims, *, size, kernel, order):
     return jax.lax.map(lambda pair: bind(*pair), (table, frame)), 0
 
 
-def _back_batch(args, dims, *, shape, kernel, order):
+def _back_batch(args, dims, *, shape, kernel, orders):
     size = next(a.shape[d] for a, d in zip(args, dims, strict=True) if d is not None)
     whole = tuple(
         jnp.broadcast_to(a, (size, *a.shape)) if d is None else jnp.moveaxis(a, d, 0)
         for a, d in zip(args, dims, strict=True)
     )
-    bind = functools.partial(_back_p.bind, shape=shape, kernel=kernel, order=order)
+    bind = functools.partial(_back_p.bind, shape=shape, kernel=kernel, orders=orders)
     return jax.lax.map(lambda pair: bind(*pair), whole), 0
 
 
@@ -248,15 +230,15 @@ def _primitive(name, implementation, static, shape_rule):
 _slice_p = _primitive(
     "central_slice",
     _slice,
-    ("size", "kernel", "order"),
-    lambda table, frame, size, **_: jax.core.ShapedArray(
-        (*frame.shape[:-2], size, size // 2 + 1, table.shape[-1]), table.dtype
+    ("size", "kernel", "orders"),
+    lambda table, frame, size, orders, **_: jax.core.ShapedArray(
+        (len(orders), *frame.shape[:-2], size, size // 2 + 1, table.shape[-1]), table.dtype
     ),
 )
 _back_p = _primitive(
     "back_project",
     _back,
-    ("shape", "kernel", "order"),
+    ("shape", "kernel", "orders"),
     lambda planes, frame, shape, **_: jax.core.ShapedArray(
         (*shape, planes.shape[-1]), planes.dtype
     ),

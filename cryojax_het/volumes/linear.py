@@ -1,0 +1,107 @@
+"""A mean and principal volumes, each of which may be any other volume."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..imaging.grid import FourierGrid
+from . import voxels
+from .base import AbstractVolume
+from .interpolation import central_slice
+from .kernel import Kernel
+
+
+class LinearVolume(AbstractVolume):
+    """`V(r; z) = mean(r) + Σ_k z_k components_k(r)`.
+
+    `components` is one volume whose arrays carry a leading axis of `k = latent_size`; neither it
+    nor `mean` has a latent of its own. Slices are summed, not densities: `V(·; z)` of an image is
+    never formed.
+    """
+
+    mean: AbstractVolume
+    components: AbstractVolume
+    latent_size: int = eqx.field(static=True)
+
+    def slice(self, latent, rotation, grid):
+        none = jnp.zeros(0, latent.dtype)
+        planes = eqx.filter_vmap(lambda v: v.slice(none, rotation, grid))(self.components)
+        return self.mean.slice(none, rotation, grid) + jnp.tensordot(latent, planes, axes=1)
+
+    def density(self, latent, grid):
+        none = jnp.zeros(0, latent.dtype)
+        terms = eqx.filter_vmap(lambda v: v.density(none, grid))(self.components)
+        return self.mean.density(none, grid) + jnp.tensordot(latent, terms, axes=1)
+
+    def prepare(self, grid):
+        mean = self.mean.prepare(grid)
+        components = eqx.filter_vmap(lambda v: v.prepare(grid))(self.components)
+        if isinstance(mean, voxels.FourierVoxels):  # one table, whose slices share their taps
+            return FourierLinear.of(mean, components, self)
+        return LinearVolume(mean=mean, components=components, latent_size=self.latent_size)
+
+
+class FourierLinear(AbstractVolume):
+    """The mean and components of `source` in one table, so that their slices share their taps."""
+
+    table: Float[Array, "z y x c"]  # real and imaginary parts of the mean, then of each component
+    spacing: Float[Array, ""]
+    source: LinearVolume
+    kernel: Kernel = eqx.field(static=True)
+    latent_size: int = eqx.field(static=True)
+
+    @classmethod
+    def of(
+        cls,
+        mean: voxels.FourierVoxels,
+        components: voxels.FourierVoxels,
+        source: LinearVolume,
+    ) -> "FourierLinear":
+        """From the prepared parts; `components` carries a leading axis. All of one spacing.
+
+        Raises `ValueError` where mean and components differ in box or kernel.
+        """
+        shapes = mean.transform.shape, components.transform.shape[1:]
+        if shapes[0] != shapes[1] or mean.source.kernel != components.source.kernel:
+            raise ValueError(
+                "The mean and the components must be voxels of one box and one kernel. Got tables "
+                f"of {shapes[0][:3]} and {shapes[1][:3]} samples, read by {mean.source.kernel} and "
+                f"{components.source.kernel}."
+            )
+        rest = jnp.moveaxis(components.transform[..., 0], 0, -1)
+        every = jnp.concatenate([mean.transform, rest], axis=-1)
+        table = jnp.stack([every.real, every.imag], axis=-1)
+        table = table.reshape(*every.shape[:3], -1)
+        own = mean.source
+        return cls(
+            table=table,
+            spacing=own.spacing,
+            source=source,
+            kernel=own.kernel,
+            latent_size=source.latent_size,
+        )
+
+    def slice(self, latent, rotation, grid):
+        frame = voxels.table_frame(rotation, grid, self.spacing, self.table.shape[0])
+        parts = central_slice(self.table, frame, grid.size, self.kernel)
+        # One real product mixes and separates at once: [pixels, (channel, part)] to [pixels, part].
+        weights = jnp.concatenate([jnp.ones(1, latent.dtype), latent]).astype(parts.dtype)
+        mixing = jnp.kron(weights[:, None], jnp.eye(2, dtype=parts.dtype))
+        mixed = jnp.matmul(parts.reshape(-1, parts.shape[-1]), mixing, precision="highest")
+        mixed = mixed.reshape(*parts.shape[:-1], 2)
+        return jax.lax.complex(mixed[..., 0], mixed[..., 1])
+
+    def density(self, latent, grid):
+        return self.source.density(latent, grid)
+
+    def prepare(self, grid):
+        return self
+
+
+def example(key, grid: FourierGrid) -> LinearVolume:
+    """A mean and three components on voxels; found by the law tests."""
+    mean_key, *keys = jax.random.split(key, 4)
+    components = eqx.filter_vmap(lambda k: voxels.example(k, grid))(jnp.stack(keys))
+    mean = voxels.example(mean_key, grid)
+    return LinearVolume(mean=mean, components=components, latent_size=3)
