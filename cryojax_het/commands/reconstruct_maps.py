@@ -74,9 +74,9 @@ def _sum(first: NormalEquations, second: NormalEquations) -> NormalEquations:
 
 def _monotone_start(fsc):
     """The curve with nothing let through beyond its first fall to zero: what rises again there is
-    chance, and would let noise into the map."""
-    fallen = np.flatnonzero(fsc <= 0)
-    end = fallen[0] if len(fallen) else len(fsc)
+    chance, and would let noise into the map. Shell 0, a mean that images hardly tell, is no end."""
+    fallen = np.flatnonzero(fsc[1:] <= 0)
+    end = fallen[0] + 1 if len(fallen) else len(fsc)
     return np.where(np.arange(len(fsc)) < end, fsc, 0.0)
 
 
@@ -84,12 +84,7 @@ def _mask(setting, volume):
     config, grid = setting.config, setting.grid
     pixel_size, size = float(grid.pixel_size), setting.data.size
     if config.mask is not None:
-        mask = read_volume(config.mask).data
-        if mask.shape != volume.shape:
-            raise ValueError(
-                f"{config.mask} has {mask.shape} voxels, the map {volume.shape}: resample the mask."
-            )
-        return mask
+        return read_volume(config.mask).data
     diameter = config.diameter or 0.9 * setting.data.stored * setting.data.pixel_size
     sphere = spherical_mask(size, diameter / 2 / pixel_size, 3.0)
     try:
@@ -159,4 +154,3 @@ def _export(setting, folder, maps):
     )
     name = "particles" + original.suffix.lower()
     export_particles(folder.path / name, original, rows, estimates)
-

@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import final
 
@@ -16,7 +17,14 @@ from tqdm import tqdm
 from ..imaging.grid import FourierGrid
 from ..imaging.noise import ColouredNoise
 from ..imaging.preparation import Invert, NormaliseBackground, Window, soft_disc
-from ..inference.devices import data_mesh, own_part, place_batch, shard_like, to_host
+from ..inference.devices import (
+    data_mesh,
+    first_process_first,
+    own_part,
+    place_batch,
+    shard_like,
+    to_host,
+)
 from ..inference.half_maps import (
     Clock,
     HalfMaps,
@@ -71,11 +79,15 @@ def run(config: ReconstructConfig, data: Data, command: Sequence[str]) -> dict:
         devices=[str(d) for d in jax.devices()],
         inputs=config.inputs(),
     )
-    folder = open_run(config.output, config_table(config.result_settings()), record)
+    folder = first_process_first(
+        lambda: open_run(config.output, config_table(config.result_settings()), record),
+        lambda: RunFolder(config.output),
+    )
     if folder.finished:
         LOG.info("%s is finished already.", config.output)
         return folder.record()["summary"]
-    with folder.logging():
+    # One log, by one process: the others would say the same.
+    with folder.logging() if jax.process_index() == 0 else nullcontext():
         setting = _setting(config, data, mesh)
         return _passes(setting, folder)
 
@@ -143,10 +155,10 @@ def _start(setting: Setting) -> HalfMaps:
 def _passes(setting: Setting, folder: RunFolder) -> dict:
     config = setting.config
     plan = plan_batches(setting.data.particles.half, setting.loader.batch_size)
-    maps, number, start = _resume(folder, _start(setting), setting)
+    maps, first, start = _resume(folder, _start(setting), setting)
     began = time.monotonic()
     solved = None
-    for number in range(number, config.passes):
+    for number in range(first, config.passes):
         how = (
             first_pass(setting.update, setting.grid)
             if number == 0

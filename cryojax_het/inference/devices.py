@@ -6,12 +6,14 @@ No other file names a device. Works for one CPU, several devices and several hos
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import PyTree
+
+Result = TypeVar("Result")
 
 BATCH = PartitionSpec("data")
 WHOLE = PartitionSpec()
@@ -67,6 +69,28 @@ def to_host(tree: PyTree) -> PyTree:
     return jax.tree.map(
         lambda x: np.asarray(multihost_utils.process_allgather(x, tiled=True)), tree
     )
+
+
+def first_process_first(first: Callable[[], Result], rest: Callable[[], Result]) -> Result:
+    """`first()` on process 0, and only then `rest()` on each other: for what one must make and all
+    then find. Where `first` fails the others raise `RuntimeError`."""
+    if jax.process_count() == 1:
+        return first()
+    from jax.experimental import multihost_utils
+
+    alone = jax.process_index() == 0
+    result, error = None, None
+    if alone:
+        try:
+            result = first()
+        except Exception as caught:  # raised again once the others know
+            error = caught
+    failed = multihost_utils.broadcast_one_to_all(np.asarray(error is not None))
+    if error is not None:
+        raise error
+    if failed:
+        raise RuntimeError("Process 0 could not go on; its own message says why.")
+    return result if alone else rest()  # pyright: ignore[reportReturnType]
 
 
 def use_cpu_devices(count: int) -> None:

@@ -1,4 +1,4 @@
-"""Local refinement: recovers perturbed poses, never worsens its objective, ends where it is flat."""
+"""Local refinement: finds perturbed poses, never worsens its objective, ends where it is flat."""
 
 import functools
 
