@@ -29,6 +29,10 @@ def run_demo(config: DemoConfig, command: Sequence[str]) -> None:
     Images that an earlier demo with the same settings left are used again, and its run is taken
     up. Raises `FileExistsError` where the folder has those of other settings.
     """
+    from ..inference.devices import use_cpu_devices
+    from .reconstruct_data import affordable_devices
+
+    use_cpu_devices(affordable_devices(config.size))  # before the simulation starts a backend
     particles = _simulated(config)
     print("2/3  reconstruct", flush=True)
     from .reconstruct import ReconstructConfig, reconstruct
@@ -40,7 +44,8 @@ def run_demo(config: DemoConfig, command: Sequence[str]) -> None:
 
 
 def _simulated(config: DemoConfig) -> Path:
-    from ..simulate.simulate import Simulation, run_simulation
+    from ..simulate.settings import Simulation
+    from ..simulate.simulate import run_simulation
 
     folder = config.output / "particles"
     print(

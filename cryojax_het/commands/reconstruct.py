@@ -85,10 +85,10 @@ def reconstruct(config: ReconstructConfig, command: Sequence[str]) -> dict:
     written where the input is at fault.
     """
     from ..inference.devices import keep_compilations, use_cpu_devices
-    from .reconstruct_data import load_data
+    from .reconstruct_data import affordable_devices, load_data
     from .reconstruct_run import run
 
     data = load_data(config)
     keep_compilations()
-    use_cpu_devices(config.devices or data.affordable_devices())
+    use_cpu_devices(config.devices or affordable_devices(data.size))
     return run(config, data, command)

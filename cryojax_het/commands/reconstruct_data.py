@@ -3,11 +3,13 @@
 import logging
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 import numpy as np
 from jaxtyping import Float, Integer
 
+from ..particles.mrc import read_header
 from ..particles.open import open_particles
 from ..particles.resample import Resampled
 from ..particles.source import AbstractImageSource, Particles, assign_halves
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("cryojax_het")
 TABLE_MEMORY = 600e6  # bytes that the tables of all CPU devices may take together
-BATCH_MEMORY = 48e6  # bytes of pixels in one batch
+BATCH_MEMORY = (
+    16e6  # bytes of pixels in one batch; laying them down takes some fifteen times as much
+)
 PADDING = 1.25  # of the default kernel
 
 
@@ -52,12 +56,13 @@ class Data:
             return self.source.source.table().pixel_size
         return self.particles.pixel_size
 
-    def affordable_devices(self) -> int:
-        """One CPU device per core, as far as their tables (two half-sets each) fit."""
-        side = self.size * PADDING + 5
-        tables = 2 * 12 * side**2 * (side / 2 + 3)
-        cores = len(os.sched_getaffinity(0))
-        return int(np.clip(TABLE_MEMORY // tables, 1, cores))
+
+def affordable_devices(size: int) -> int:
+    """One CPU device per core, as far as their tables (two half-sets each) fit."""
+    side = size * PADDING + 5
+    tables = 2 * 12 * side**2 * (side / 2 + 3)
+    cores = len(os.sched_getaffinity(0))
+    return int(np.clip(TABLE_MEMORY // tables, 1, cores))
 
 
 def load_data(config: "ReconstructConfig") -> Data:
@@ -89,7 +94,16 @@ def load_data(config: "ReconstructConfig") -> Data:
         raise ValueError(
             f"`--box` must be even, from 8 to the images' {stored} pixels. Got {size}."
         )
+    if config.mask is not None:
+        _check_mask(config.mask, size)
     return Data(source, particles, stored, float(particles.pixel_size[0]), size)
+
+
+def _check_mask(mask: Path, size: int) -> None:
+    """Before hours of work, not after them."""
+    shape = read_header(mask).shape
+    if shape != (size,) * 3:
+        raise ValueError(f"{mask} has {shape} voxels, the map {(size,) * 3}: resample the mask.")
 
 
 def _on_one_grid(

@@ -1,7 +1,6 @@
 """What differs between simulated images: poses, contrast, defocus. Host side, by seed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,28 +9,7 @@ from jaxtyping import Float, Int
 from ..particles.open import open_particles
 from ..particles.pickles import load_arrays
 from ..particles.source import Particles
-
-
-@dataclass(frozen=True)
-class CtfDistribution:
-    """Microscope settings and the distribution of defocus values over micrographs."""
-
-    defocus: float = 1.8
-    """Mean underfocus, µm."""
-    defocus_spread: float = 0.45
-    """Standard deviation of the underfocus, µm."""
-    defocus_range: tuple[float, float] = (0.5, 3.5)
-    """Values outside are drawn again, µm."""
-    astigmatism: float = 500.0
-    """Mean of defocus U - V, Å; its standard deviation is a quarter of that."""
-    micrograph: int = 50
-    """Neighbouring images that share one defocus."""
-    voltage: float = 300.0
-    """kV."""
-    spherical_aberration: float = 2.7
-    """mm."""
-    amplitude_contrast: float = 0.1
-    """Fraction."""
+from .settings import CtfDistribution
 
 
 def haar_rotations(rng: np.random.Generator, count: int) -> Float[np.ndarray, "n 3 3"]:

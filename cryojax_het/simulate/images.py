@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
 
 import equinox as eqx
@@ -18,28 +17,10 @@ from ..imaging.optics import Optics
 from ..imaging.spectrum import power_spectrum
 from ..particles.source import Particles
 from ..volumes.base import AbstractVolume
+from .settings import NoiseShape
 from .truth import Truth
 
 _WORKERS = 2  # batches in the making: one is drawn while another is transformed or written
-
-
-@dataclass(frozen=True)
-class NoiseShape:
-    """Shape of the noise spectrum, `1 + excess / (1 + (2π k length)²)`; its level is separate."""
-
-    excess: float = 0.0
-    """Power at k = 0 over that at high frequency, minus 1; 0 is white noise."""
-    length: float = 20.0
-    """Correlation length of the excess, Å."""
-
-    def spectrum(self, grid: FourierGrid, sigma: float) -> Float[np.ndarray, " s"]:
-        """Spectral density per shell 0 to n//2 for a pixel variance of `sigma²`."""
-        k = np.arange(grid.size // 2 + 1) / float(grid.length)
-        shape = 1 + self.excess / (1 + (2 * np.pi * k * self.length) ** 2)
-        shells = np.minimum(grid.shells(), grid.size // 2)
-        # The mean density over all n² frequencies is that of white noise of the same variance.
-        mean = np.average(shape[shells], weights=np.asarray(grid.weights()))
-        return shape / mean * (sigma * float(grid.pixel_size)) ** 2
 
 
 class Scene(eqx.Module):
@@ -144,3 +125,13 @@ def image_batches(
 def _padded(rows: Int[np.ndarray, " m"], size: int) -> Int[np.ndarray, " b"]:
     """Rows repeated cyclically up to `size`, so that every batch has one shape."""
     return np.resize(rows, size)
+
+
+def noise_spectrum(shape: NoiseShape, grid: FourierGrid, sigma: float) -> Float[np.ndarray, " s"]:
+    """Spectral density per shell 0 to n//2 of noise of that shape and a pixel variance `sigma²`."""
+    k = np.arange(grid.size // 2 + 1) / float(grid.length)
+    relative = 1 + shape.excess / (1 + (2 * np.pi * k * shape.length) ** 2)
+    shells = np.minimum(grid.shells(), grid.size // 2)
+    # The mean density over all n² frequencies is that of white noise of the same variance.
+    mean = np.average(relative[shells], weights=np.asarray(grid.weights()))
+    return relative / mean * (sigma * float(grid.pixel_size)) ** 2

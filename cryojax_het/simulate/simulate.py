@@ -5,7 +5,6 @@
 with one noise level for the whole data set.
 """
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,61 +19,13 @@ from ..particles.new_star import new_star
 from ..particles.source import Particles, assign_halves, make_particles
 from ..particles.stack_writer import StackWriter
 from . import draws
-from .draws import CtfDistribution
-from .images import NoiseShape, Scene, image_batches, signal_statistics
+from .images import Scene, image_batches, noise_spectrum, signal_statistics
+from .settings import Simulation
 from .specimen import MAPS, STRUCTURES, demo_scene, is_exact, map_scene, prepared, structure_scene
 from .truth import NoiseLevel, Truth, write_truth
 
 _SAMPLE = 512  # clean images that fix the noise level
 _STATES = 16  # states whose densities are averaged for the true map
-
-
-@dataclass(frozen=True)
-class Simulation:
-    """Settings of one simulated data set."""
-
-    output: Path
-    """Folder for particles.star, particles.mrcs, truth.npz and truth.mrc; it must not hold any."""
-    source: Path | None = None
-    """Structure (.pdb, .ent, .cif; .gz too) or map (.mrc, .map); none: the demonstration molecule
-    with a hinge."""
-    count: int = 1000
-    """Number of images."""
-    size: int | None = None
-    """Pixels per side, even; none: 64, or the map's own."""
-    pixel_size: float | None = None
-    """Å per pixel; none: 4, or the map's own. For a map: of its voxels."""
-    snr: float = 0.1
-    """Variance of the clean pixels, CTF applied, over that of the noise; inf: no noise."""
-    noise: NoiseShape = field(default_factory=NoiseShape)
-    """Shape of the noise spectrum."""
-    shift: float = 0.05
-    """Largest shift along x and y, as a fraction of the box."""
-    contrast_spread: float = 0.0
-    """Standard deviation of the contrast, whose mean is 1."""
-    hinge: tuple[float, float] = (0.0, 0.0)
-    """Range of the hinge angle of the demonstration molecule, degrees (uniform)."""
-    b_factor: float = 100.0
-    """Envelope exp(-B k²/4) of all images, Å²."""
-    atom_b_factor: float | None = None
-    """B-factor of all atoms, Å², in place of those of the structure."""
-    ctf: CtfDistribution = field(default_factory=CtfDistribution)
-    """Distribution of CTF values, unless `ctf_file` is given."""
-    ctf_file: Path | None = None
-    """Draw CTF values from this file: cryoDRGN's ctf.pkl, or particles (.star, .cs)."""
-    poses: Path | None = None
-    """Take rotations and shifts from this particle file; none: uniform."""
-    seed: int = 0
-    """The same seed gives the same data set."""
-    batch: int = 64
-    """Images rendered together; the result does not depend on it."""
-
-    def __post_init__(self):
-        for name, least in (("count", 1), ("batch", 1), ("shift", 0), ("contrast_spread", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"`{name}` must be at least {least}. Got {getattr(self, name)}.")
-        if not self.snr > 0:
-            raise ValueError(f"`snr` must be positive (inf: no noise). Got {self.snr}.")
 
 
 class SimulatedFiles(NamedTuple):
@@ -172,7 +123,7 @@ def noise_level(
     return NoiseLevel(
         sigma=sigma,
         signal_variance=variance,
-        power=settings.noise.spectrum(scene.grid, sigma),
+        power=noise_spectrum(settings.noise, scene.grid, sigma),
         signal_power=spectrum,
     )
 

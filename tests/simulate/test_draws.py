@@ -6,7 +6,7 @@ import pytest
 from cryojax_het.particles.new_star import new_star
 from cryojax_het.particles.source import make_particles
 from cryojax_het.simulate import draws
-from cryojax_het.simulate.draws import CtfDistribution
+from cryojax_het.simulate.settings import CtfDistribution
 
 
 @pytest.fixture

@@ -6,8 +6,14 @@ from cryojax_het.imaging.grid import FourierGrid
 from cryojax_het.imaging.noise import ColouredNoise
 from cryojax_het.particles.source import make_particles
 from cryojax_het.simulate import draws
-from cryojax_het.simulate.images import NoiseShape, Scene, image_batches, signal_statistics
+from cryojax_het.simulate.images import (
+    Scene,
+    image_batches,
+    noise_spectrum,
+    signal_statistics,
+)
 from cryojax_het.simulate.molecule import HingedMolecule
+from cryojax_het.simulate.settings import NoiseShape
 from cryojax_het.simulate.truth import Truth
 
 COUNT = 200
@@ -37,7 +43,7 @@ def make(scene, table, power, seed=0, batch=64):
 
 
 def test_noise_is_independent_between_pixels_and_images(scene, table):
-    power = NoiseShape().spectrum(scene.grid, 2.0)
+    power = noise_spectrum(NoiseShape(), scene.grid, 2.0)
     noise = make(scene, table, power) - make(scene, table, 0 * power)
     assert noise.std() == pytest.approx(2, rel=0.01)
     flipped = np.roll(noise[:, ::-1, ::-1], 1, axis=(1, 2))  # r -> -r
@@ -49,7 +55,7 @@ def test_noise_is_independent_between_pixels_and_images(scene, table):
 
 
 def test_images_depend_on_seed_and_place_not_on_batch(scene, table):
-    power = NoiseShape().spectrum(scene.grid, 1.0)
+    power = noise_spectrum(NoiseShape(), scene.grid, 1.0)
     first = make(scene, table, power, batch=64)
     assert first.shape == (COUNT, 24, 24)
     np.testing.assert_allclose(make(scene, table, power, batch=17), first, atol=1e-6)
@@ -58,7 +64,7 @@ def test_images_depend_on_seed_and_place_not_on_batch(scene, table):
 
 def test_coloured_noise_has_the_asked_spectrum_and_variance(scene, table):
     shape = NoiseShape(excess=8.0, length=15.0)
-    power = shape.spectrum(scene.grid, 3.0)
+    power = noise_spectrum(shape, scene.grid, 3.0)
     noise = make(scene, table, power) - make(scene, table, 0 * power)
     assert noise.var() == pytest.approx(9, rel=0.02)
     density = (np.abs(np.fft.fft2(noise)) ** 2).mean(axis=0) * 81 / 24**2

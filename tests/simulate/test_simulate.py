@@ -9,10 +9,9 @@ from scipy.spatial.transform import Rotation
 
 from cryojax_het.particles.mrc import MrcVolume, write_volume
 from cryojax_het.particles.open import open_particles
-from cryojax_het.simulate.draws import CtfDistribution
-from cryojax_het.simulate.images import NoiseShape
 from cryojax_het.simulate.molecule import hinge_positions
-from cryojax_het.simulate.simulate import Simulation, run_simulation
+from cryojax_het.simulate.settings import CtfDistribution, NoiseShape, Simulation
+from cryojax_het.simulate.simulate import run_simulation
 from cryojax_het.simulate.truth import read_truth
 
 N, PIXEL = 32, 7.0
