@@ -189,6 +189,34 @@ def test_tables_and_frames_batched_together():
         np.testing.assert_allclose(got[i], one(tables[i], frames[i]), atol=1e-13)
 
 
+def side_by_side(table):
+    return jnp.stack([table.real, table.imag], axis=-1).reshape(*table.shape[:-1], -1)
+
+
+@KERNELS
+def test_a_real_table_is_the_complex_one_side_by_side(kernel):
+    table, frames = some_table(2), some_frames(3)
+    expected = side_by_side(central_slice(table, frames, SIZE, kernel))
+    got = central_slice(side_by_side(table), frames, SIZE, kernel)
+    np.testing.assert_allclose(got, expected, atol=1e-11)
+    planes = jax.random.normal(jax.random.key(0), got.shape)
+    back = back_project(planes, frames, table.shape[:3], kernel)
+    assert real_dot(got, planes) == pytest.approx(real_dot(side_by_side(table), back), rel=1e-12)
+
+
+def test_derivatives_of_a_real_table():
+    table, frames = side_by_side(some_table(2)), some_frames(2)
+    target = jax.random.normal(jax.random.key(3), (2, SIZE, SIZE // 2 + 1, 4))
+
+    def loss(table, frames):
+        planes = central_slice(jnp.asarray(table), jnp.asarray(frames), SIZE, quadratic()) / 10
+        return jnp.sum((planes - target) ** 2)
+
+    check_grads(
+        loss, (table, frames), order=1, modes=("fwd", "rev"), eps=1e-6, atol=1e-4, rtol=1e-5
+    )
+
+
 def largest_array(program):
     """Most elements of any array named in a lowered program."""
     shapes = re.findall(r"tensor<((?:\d+x)+)", program)
