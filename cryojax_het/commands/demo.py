@@ -30,9 +30,10 @@ def run_demo(config: DemoConfig, command: Sequence[str]) -> None:
     up. Raises `FileExistsError` where the folder has those of other settings.
     """
     from ..inference.devices import use_cpu_devices
-    from .reconstruct_data import affordable_devices
+    from .reconstruct_method import affordable_devices, choose_method
 
-    use_cpu_devices(affordable_devices(config.size))  # before the simulation starts a backend
+    # Before the simulation starts a backend.
+    use_cpu_devices(affordable_devices(choose_method("auto", config.size), config.size))
     particles = _simulated(config)
     print("2/3  reconstruct", flush=True)
     from .reconstruct import ReconstructConfig, reconstruct

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import final
+from typing import Literal, final
 
 from ..particles.stack import ReadOptions
 
@@ -47,6 +47,9 @@ class ReconstructConfig:
     """Standard deviation of the prior of the refined angle, degrees."""
     refine_shift: float = 2.0
     """Standard deviation of the prior of the refined shift, Å."""
+    method: Literal["auto", "exact", "diagonal"] = "auto"
+    """Solution of the normal equations: exact (conjugate gradients) or diagonal (one division);
+    auto: exact up to a box of some 160 pixels, where its memory is small."""
     mask: Path | None = None
     """Soft mask (.mrc) for the FSC; None: made from the map."""
     seed: int = 0
@@ -85,10 +88,12 @@ def reconstruct(config: ReconstructConfig, command: Sequence[str]) -> dict:
     written where the input is at fault.
     """
     from ..inference.devices import keep_compilations, use_cpu_devices
-    from .reconstruct_data import affordable_devices, load_data
+    from .reconstruct_data import load_data
+    from .reconstruct_method import affordable_devices, choose_method
     from .reconstruct_run import run
 
     data = load_data(config)
     keep_compilations()
-    use_cpu_devices(config.devices or affordable_devices(data.size))
+    method = choose_method(config.method, data.size)
+    use_cpu_devices(config.devices or affordable_devices(method, data.size))
     return run(config, data, command)

@@ -1,7 +1,6 @@
 """What a reconstruction knows of its images before any device is touched."""
 
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -18,11 +17,9 @@ if TYPE_CHECKING:
     from .reconstruct import ReconstructConfig
 
 LOG = logging.getLogger("cryojax_het")
-TABLE_MEMORY = 600e6  # bytes that the tables of all CPU devices may take together
 BATCH_MEMORY = (
     16e6  # bytes of pixels in one batch; laying them down takes some fifteen times as much
 )
-PADDING = 1.25  # of the default kernel
 
 
 @final
@@ -55,14 +52,6 @@ class Data:
         if isinstance(self.source, Resampled):
             return self.source.source.table().pixel_size
         return self.particles.pixel_size
-
-
-def affordable_devices(size: int) -> int:
-    """One CPU device per core, as far as their tables (two half-sets each) fit."""
-    side = size * PADDING + 5
-    tables = 2 * 12 * side**2 * (side / 2 + 3)
-    cores = len(os.sched_getaffinity(0))
-    return int(np.clip(TABLE_MEMORY // tables, 1, cores))
 
 
 def load_data(config: "ReconstructConfig") -> Data:

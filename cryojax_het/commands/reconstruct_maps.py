@@ -12,8 +12,7 @@ from jaxtyping import Float
 
 from ..analysis.fsc import MaskedFSC, masked_fsc, resolution
 from ..analysis.mask import automatic_mask, spherical_mask
-from ..inference.updates.normal_equations import NormalEquations
-from ..inference.updates.wiener import noise_to_signal, solve
+from ..inference.updates.wiener import noise_to_signal
 from ..particles.export import Estimates, export_particles
 from ..particles.mrc import MrcVolume, read_volume
 
@@ -47,7 +46,7 @@ def solve_maps(setting: "Setting", states) -> Maps:
     """
     total = eqx.filter_jit(lambda state: state.total(), donate="all")
     halves = [total(states.pop(0)) for _ in range(2)]
-    solved = eqx.filter_jit(lambda equations, prior: solve(equations, prior))
+    solved = eqx.filter_jit(setting.update.method.solve)
     none = jnp.zeros(setting.data.size // 2 + 1, jnp.float32)
     raw = [np.asarray(solved(half, none)) for half in halves]
     mask = _mask(setting, (raw[0] + raw[1]) / 2)
@@ -68,8 +67,8 @@ def solve_maps(setting: "Setting", states) -> Maps:
 
 
 @eqx.filter_jit(donate="all")
-def _sum(first: NormalEquations, second: NormalEquations) -> NormalEquations:
-    return eqx.tree_at(lambda e: e.table, first, first.table + second.table)
+def _sum(first, second):
+    return first.plus(second)
 
 
 def _monotone_start(fsc):

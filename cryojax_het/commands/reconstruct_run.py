@@ -53,6 +53,7 @@ from ..volumes.voxels import Voxels
 from .reconstruct import ReconstructConfig
 from .reconstruct_data import Data
 from .reconstruct_maps import Maps, solve_maps, write_maps
+from .reconstruct_method import choose_method
 
 LOG = logging.getLogger("cryojax_het")
 
@@ -96,7 +97,9 @@ def _setting(config, data, mesh) -> Setting:
     stored = FourierGrid(data.stored, data.pixel_size)
     grid = stored.crop(data.size)
     pixels = Pixels(stored, data.size, _steps(config, data))
-    update = LeastSquares(grid.pixel_size, data.size, mesh)
+    update = LeastSquares(
+        grid.pixel_size, data.size, mesh, method=choose_method(config.method, data.size)
+    )
     particles = data.particles
     shift = np.zeros((len(particles), 2)) if particles.shift is None else particles.shift
     loader = Loader(
@@ -244,7 +247,7 @@ def _save(folder, maps: HalfMaps, number, position, batches):
 
 def _checkpoint_tree(maps: HalfMaps):
     return {
-        "tables": to_host([state.equations.table for state in maps.states]),
+        "equations": to_host([state.equations for state in maps.states]),
         "power": maps.power,
         "images": maps.images,
         "noise": np.asarray(maps.models[0].noise.power),
@@ -270,9 +273,9 @@ def _resume(folder, maps: HalfMaps, setting: Setting) -> tuple[HalfMaps, int, in
     if note["pass"] > 0:
         noise = ColouredNoise(jnp.asarray(tree["noise"]))
         _set_models(setting, maps, tree["volumes"], noise)
-    for half, table in enumerate(tree["tables"]):
-        placed = shard_like(setting.update.mesh, table)
-        maps.states[half] = eqx.tree_at(lambda s: s.equations.table, maps.states[half], placed)
+    for half, equations in enumerate(tree["equations"]):
+        placed = shard_like(setting.update.mesh, equations)
+        maps.states[half] = eqx.tree_at(lambda s: s.equations, maps.states[half], placed)
     LOG.info("Taken up at pass %d, batch %d.", note["pass"] + 1, note["batch"])
     return maps, note["pass"], note["batch"]
 

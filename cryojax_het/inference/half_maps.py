@@ -17,7 +17,6 @@ from .model import Model
 from .noise_estimation import residual_power
 from .updates.least_squares import LeastSquares, LeastSquaresState
 
-
 STRIDE = 200
 
 

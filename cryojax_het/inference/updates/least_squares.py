@@ -1,4 +1,4 @@
-"""Weighted least squares for a voxel volume: sums in `step`, one division in `sweep`."""
+"""Weighted least squares for a voxel volume: sums in `step`, one solution in `sweep`."""
 
 import equinox as eqx
 import jax
@@ -11,28 +11,25 @@ from ...volumes.voxels import Voxels
 from ..devices import BATCH, WHOLE
 from ..model import Model
 from ..update import AbstractUpdate
-from .normal_equations import NormalEquations
-from .wiener import solve
+from .methods import AbstractMethod, Diagonal, Equations
 
 
 class LeastSquaresState(eqx.Module):
     """Normal equations of each device, `[device, ...]`, and the prior for the solution."""
 
-    equations: NormalEquations
+    equations: Equations
     noise_to_signal: Float[Array, " s"]
 
-    def total(self) -> NormalEquations:
+    def total(self) -> Equations:
         """The sum over devices."""
-        return eqx.tree_at(lambda e: e.table, self._first(), self.equations.table.sum(axis=0))
-
-    def _first(self):
-        return jax.tree.map(lambda x: x[0], self.equations)
+        # Tables add up; the spacing, one number per device, is the same on all.
+        return jax.tree.map(lambda x: x[0] if x.ndim == 1 else x.sum(axis=0), self.equations)
 
 
 class LeastSquares(AbstractUpdate[LeastSquaresState]):
     """Regularised least squares for a volume of `size` voxels on every device of `mesh`.
 
-    Every device lays its images down in a table of its own; nothing passes between devices before
+    Every device lays its images down in tables of its own; nothing passes between devices before
     the end of a pass. Takes posteriors with one pose per image: their mean is used.
     """
 
@@ -40,6 +37,7 @@ class LeastSquares(AbstractUpdate[LeastSquaresState]):
     size: int = eqx.field(static=True)
     mesh: Mesh = eqx.field(static=True)
     kernel: Kernel = eqx.field(static=True, default=quadratic())
+    method: AbstractMethod = Diagonal()
 
     def init(self, model: Model) -> LeastSquaresState:
         """Empty equations, and no prior."""
@@ -47,7 +45,7 @@ class LeastSquares(AbstractUpdate[LeastSquaresState]):
         devices = self.mesh.size
 
         def empty():
-            one = NormalEquations.zeros(self.size, self.spacing, self.kernel)
+            one = self.method.zeros(self.size, self.spacing, self.kernel)
             equations = jax.tree.map(lambda x: jnp.broadcast_to(x, (devices, *x.shape)), one)
             return LeastSquaresState(equations, jnp.zeros(self.size // 2 + 1, self.spacing.dtype))
 
@@ -75,9 +73,9 @@ class LeastSquares(AbstractUpdate[LeastSquaresState]):
 
     def sweep(self, model, state):
         """The model with the solved volume, and empty equations with the same prior."""
-        equations = state.total()
-        voxels = solve(equations, state.noise_to_signal)
-        volume = Voxels(voxels, equations.spacing, self.kernel)
-        model = eqx.tree_at(lambda m: m.volume, model, volume)
-        empty = jax.tree.map(lambda x: x * 0, state.equations.table)
-        return model, eqx.tree_at(lambda s: s.equations.table, state, empty)
+        voxels = self.method.solve(state.total(), state.noise_to_signal)
+        model = eqx.tree_at(
+            lambda m: m.volume, model, Voxels(voxels, self.spacing, kernel=self.kernel)
+        )
+        cleared = jax.tree.map(lambda x: x if x.ndim == 1 else jnp.zeros_like(x), state.equations)
+        return model, LeastSquaresState(cleared, state.noise_to_signal)

@@ -68,6 +68,10 @@ class NormalEquations(eqx.Module):
         cells = jnp.stack([right.real, right.imag * sign, left], axis=-1)
         return scatter_rows(cells, first, weights, self.table)
 
+    def plus(self, other: "NormalEquations") -> "NormalEquations":
+        """The equations of both sets of images."""
+        return eqx.tree_at(lambda e: e.table, self, self.table + other.table)
+
     def folded(self) -> tuple[Complex[Array, "m m h"], Float[Array, "m m h"]]:
         """`B` and `L` on the `rfftn` half-grid of the padded volume, every conjugate counted."""
         right = jax.lax.complex(self.table[..., 0], self.table[..., 1])

@@ -156,9 +156,9 @@ def solve_verbosely(
     n, spacing = equations.diagonal.size, equations.diagonal.spacing
     kernel = equations.convolution()
     spectrum = jnp.fft.rfftn(jnp.fft.ifftshift(kernel)).real
-    shells, inside = wiener._shells(n, n)
+    shells, inside = wiener.shells_inside(n, n)
     weight = plane_wave_weights(kernel)
-    mean = wiener._shell_mean(weight, shells, inside, n)[shells]
+    mean = wiener.shell_mean(weight, shells, inside, n)[shells]
     penalty = jnp.maximum(prior, wiener.FLOOR)[shells] * mean
     window = jnp.asarray(support.window(n), kernel.dtype)
     inverse = inside / jnp.maximum(weight + penalty, wiener.FLOOR * mean)

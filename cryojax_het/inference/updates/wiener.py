@@ -7,7 +7,7 @@ which is exact where views are dense; the prior `τ²` is isotropic, from an FSC
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from .normal_equations import NormalEquations
 
@@ -17,8 +17,8 @@ FLOOR = 1e-3  # of the shell's mean weight: cells that no image reached must not
 def shell_weights(equations: NormalEquations) -> Float[Array, " s"]:
     """Mean of `L` over each shell 0 to n//2 of the volume."""
     _, left = equations.folded()
-    shells, inside = _shells(left.shape[0], equations.size)
-    return _shell_mean(left, shells, inside, equations.size)
+    shells, inside = shells_inside(left.shape[0], equations.size)
+    return shell_mean(left, shells, inside, equations.size)
 
 
 def solve(equations: NormalEquations, prior: Float[Array, " s"]) -> Float[Array, "n n n"]:
@@ -28,8 +28,8 @@ def solve(equations: NormalEquations, prior: Float[Array, " s"]) -> Float[Array,
     """
     right, left = equations.folded()
     n, m = equations.size, left.shape[0]
-    shells, inside = _shells(m, n)
-    mean = _shell_mean(left, shells, inside, n)[shells]
+    shells, inside = shells_inside(m, n)
+    mean = shell_mean(left, shells, inside, n)[shells]
     weight = jnp.maximum(left + prior[shells] * mean, FLOOR * mean)
     transform = jnp.where(inside & (weight > 0), right / jnp.where(weight > 0, weight, 1), 0)
     return _to_voxels(transform, equations)
@@ -56,15 +56,22 @@ def _to_voxels(transform, equations):
     return corrected / equations.spacing**3
 
 
-def _shells(m: int, n: int) -> tuple[Int[np.ndarray, "m m h"], np.ndarray]:
-    """Shell number on the volume's own scale, and whether it is inside its Nyquist sphere."""
+def shells_inside(m: int, n: int) -> tuple[Int[np.ndarray, "m m h"], Bool[np.ndarray, "m m h"]]:
+    """Of an `rfftn` half-grid of side `m`: the shell on the scale of a volume of `n` voxels, and
+    whether it is inside that one's Nyquist sphere."""
     full = np.fft.fftfreq(m, 1 / m)
     squared = full[:, None, None] ** 2 + full[:, None] ** 2 + np.arange(m // 2 + 1) ** 2
     radius = np.sqrt(squared) * (n / m)
     return np.minimum(np.rint(radius), n // 2).astype(np.int32), radius < n // 2
 
 
-def _shell_mean(values, shells, inside, n):
+def shell_mean(
+    values: Float[Array, "m m h"],
+    shells: Int[np.ndarray, "m m h"],
+    inside: Bool[np.ndarray, "m m h"],
+    n: int,
+) -> Float[Array, " s"]:
+    """Mean of `values` over each shell 0 to n//2, of the cells that are `inside`."""
     flat = np.where(inside, shells, n // 2 + 1).ravel()
     counts = np.bincount(flat, minlength=n // 2 + 2)
     sums = jnp.zeros(n // 2 + 2, values.dtype).at[flat].add(values.ravel())

@@ -19,7 +19,8 @@ from cryojax_het.inference.posteriors.as_given import AsGiven
 from cryojax_het.inference.prior import LocalPrior
 from cryojax_het.inference.updates import wiener
 from cryojax_het.inference.updates.conjugate_gradients import Stopping, conjugate_gradients
-from cryojax_het.inference.updates.exact_least_squares import ExactLeastSquares
+from cryojax_het.inference.updates.least_squares import LeastSquares
+from cryojax_het.inference.updates.methods import Exact
 from cryojax_het.inference.updates.toeplitz import (
     Ball,
     ExactEquations,
@@ -255,7 +256,7 @@ def test_update_over_devices_is_the_same_as_one_sum():
         LocalPrior(0.1, 1.0, 1.0, 0.1),
         AsGiven(),
     )
-    update = ExactLeastSquares(jnp.asarray(SPACING), SIZE, mesh)
+    update = LeastSquares(jnp.asarray(SPACING), SIZE, mesh, method=Exact())
     state = update.init(model)
     placed = place_batch(mesh)(given)
     # Compiled, as in use: what passes between devices one operation at a time can wait for ever.
