@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, final
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from ..analysis.fsc import MaskedFSC, masked_fsc, resolution
 from ..analysis.mask import automatic_mask, spherical_mask
@@ -24,46 +24,56 @@ LOG = logging.getLogger("cryojax_het")
 
 @final
 @dataclass(frozen=True)
-class Maps:
-    """What a pass gives. `filtered_halves` are Wiener-filtered and masked: the next pass's models.
+class Compared:
+    """Two half-maps without prior, and what their comparison says.
 
-    The `mean` is from all images, Wiener-filtered by the corrected FSC, not masked.
+    `equations`: what each came from. `ratio`: `1/(τ²⟨L⟩)` of all images, per shell.
     """
 
+    equations: list
     halves: list[Float[np.ndarray, "n n n"]]
-    mean: Float[np.ndarray, "n n n"]
     mask: Float[np.ndarray, "n n n"]
-    filtered_halves: list[Float[np.ndarray, "n n n"]]
     fsc: MaskedFSC
+    ratio: Float[Array, " s"]
     resolution: float
     unmasked_resolution: float
 
 
-def solve_maps(setting: "Setting", states) -> Maps:
-    """Half-maps without prior, their FSC under the mask, and the maps with the prior it implies.
+def compare_halves(setting: "Setting", states: list) -> Compared:
+    """Half-maps, mask, their FSC under it, and the prior that the FSC implies.
 
     Empties `states`: at large boxes two copies of the tables would be most of the memory.
     """
     total = eqx.filter_jit(lambda state: state.total(), donate="all")
-    halves = [total(states.pop(0)) for _ in range(2)]
-    solved = eqx.filter_jit(setting.update.method.solve)
-    none = jnp.zeros(setting.data.size // 2 + 1, jnp.float32)
-    raw = [np.asarray(solved(half, none)) for half in halves]
+    equations = [total(states.pop(0)) for _ in range(2)]
+    solved = eqx.filter_jit(setting.update.method.without_prior)
+    raw = [np.asarray(solved(half)) for half in equations]
     mask = _mask(setting, (raw[0] + raw[1]) / 2)
     fsc = masked_fsc(raw[0], raw[1], mask, setting.config.seed)
-    ratio = noise_to_signal(jnp.asarray(_monotone_start(fsc.corrected), jnp.float32))
-    filtered = [np.asarray(solved(half, 2 * ratio)) * mask for half in halves]
-    mean = np.asarray(solved(_sum(halves.pop(), halves.pop()), ratio))
     length = float(setting.grid.length)
-    return Maps(
+    return Compared(
+        equations,
         raw,
-        mean,
         mask,
-        [half.astype(np.float32) for half in filtered],
         fsc,
+        noise_to_signal(jnp.asarray(_monotone_start(fsc.corrected), jnp.float32)),
         resolution(fsc.corrected, 0.143, length),
         resolution(fsc.unmasked, 0.143, length),
     )
+
+
+def filtered_halves(setting: "Setting", compared: Compared) -> list[Float[np.ndarray, "n n n"]]:
+    """Each half's own Wiener-filtered, masked map: the volumes of the next pass."""
+    solved = eqx.filter_jit(setting.update.method.solve)
+    maps = [np.asarray(solved(half, 2 * compared.ratio)) for half in compared.equations]
+    return [(volume * compared.mask).astype(np.float32) for volume in maps]
+
+
+def final_map(setting: "Setting", compared: Compared) -> Float[np.ndarray, "n n n"]:
+    """The Wiener-filtered map of all images, not masked. Empties `compared.equations`."""
+    solved = eqx.filter_jit(setting.update.method.solve)
+    equations = _sum(compared.equations.pop(), compared.equations.pop())
+    return np.asarray(solved(equations, compared.ratio))
 
 
 @eqx.filter_jit(donate="all")
@@ -93,14 +103,14 @@ def _mask(setting, volume):
         return sphere.astype(np.float32)
 
 
-def write_maps(setting: "Setting", folder, maps, solved: Maps) -> None:
+def write_maps(setting: "Setting", folder, maps, solved: Compared, mean) -> None:
     """The run folder's volumes, curves, latents, plots and, where poses changed, particles."""
     voxel = (float(setting.grid.pixel_size),) * 3
     named = {"half1": solved.halves[0], "half2": solved.halves[1]}
-    named |= {"mean": solved.mean, "mask": solved.mask}
+    named |= {"mean": mean, "mask": solved.mask}
     for name, data in named.items():
         folder.write_volume(name, MrcVolume(np.asarray(data, np.float32), voxel))
-    _write_curves(setting, folder, solved)
+    _write_curves(setting, folder, solved, mean)
     table = folder.latents()
     for name in ("rotation", "shift", "contrast"):
         array = getattr(maps.latents, name)
@@ -110,7 +120,7 @@ def write_maps(setting: "Setting", folder, maps, solved: Maps) -> None:
         _export(setting, folder, maps)
 
 
-def _write_curves(setting, folder, solved):
+def _write_curves(setting, folder, solved, mean):
     fsc, length = solved.fsc, float(setting.grid.length)
     names = ("unmasked", "masked", "randomised", "corrected")
     curves = {name: getattr(fsc, name) for name in names}
@@ -120,16 +130,15 @@ def _write_curves(setting, folder, solved):
     path = folder.folder("analysis") / "fsc.csv"
     np.savetxt(path, rows, delimiter=",", header=header, comments="", fmt="%.6g")
     try:
-        _plot(setting, folder.folder("plots"), solved, curves)
+        _plot(setting, folder.folder("plots"), {"mean": mean, "half 1": solved.halves[0]}, curves)
     except ImportError as error:  # the maps are there; pictures are an extra
         LOG.warning("%s", error)
 
 
-def _plot(setting, plots: Path, solved, curves):
+def _plot(setting, plots: Path, shown, curves):
     from ..report.plots import plot_angular_distribution, plot_defocus, plot_fsc, plot_slices
 
     particles = setting.data.particles
-    shown = {"mean": solved.mean, "half 1": solved.halves[0], "mask": solved.mask}
     plot_fsc(plots / "fsc.png", curves, float(setting.grid.length))
     plot_slices(plots / "slices.png", shown, float(setting.grid.pixel_size))
     plot_angular_distribution(plots / "views.png", particles.rotation)

@@ -52,7 +52,13 @@ from ..results.run import RunFolder, RunRecord, open_run
 from ..volumes.voxels import Voxels
 from .reconstruct import ReconstructConfig
 from .reconstruct_data import Data
-from .reconstruct_maps import Maps, solve_maps, write_maps
+from .reconstruct_maps import (
+    Compared,
+    compare_halves,
+    filtered_halves,
+    final_map,
+    write_maps,
+)
 from .reconstruct_method import choose_method
 
 LOG = logging.getLogger("cryojax_het")
@@ -169,13 +175,13 @@ def _passes(setting: Setting, folder: RunFolder) -> dict:
         )
         _one_pass(setting, folder, maps, how, plan, (number, start))
         start = 0
-        solved = solve_maps(setting, maps.states)
+        solved = compare_halves(setting, maps.states)
         _report(folder, number, solved, setting)
         if number + 1 < config.passes:
             _prepare_next(setting, maps, solved)
             _save(folder, maps, number + 1, 0, len(plan))
     assert solved is not None
-    return _finish(setting, folder, maps, solved, time.monotonic() - began)
+    return _finish(setting, folder, maps, solved, began)
 
 
 def _one_pass(setting, folder, maps, how, plan, place):
@@ -198,12 +204,12 @@ def _one_pass(setting, folder, maps, how, plan, place):
                 _save(folder, maps, number, position + 1, len(plan))
 
 
-def _prepare_next(setting, maps, solved: Maps):
+def _prepare_next(setting, maps, solved: Compared):
     """Models of the next pass: each half's own filtered map, noise from residuals."""
     noise = maps.models[0].noise
     if maps.images.sum() > 0:
         noise = noise_from_residuals(maps.power, maps.images, setting.grid, noise)
-    _set_models(setting, maps, solved.filtered_halves, noise)
+    _set_models(setting, maps, filtered_halves(setting, solved), noise)
     maps.states = [setting.update.init(model) for model in maps.models]
     maps.power[:] = 0
     maps.images[:] = 0
@@ -221,7 +227,7 @@ def _set_models(setting, maps, halves, noise):
         maps.models[half] = Model(volume, noise, maps.models[half].prior, posterior)
 
 
-def _report(folder, number, solved: Maps, setting):
+def _report(folder, number, solved: Compared, setting):
     LOG.info(
         "Pass %d: resolution %.2f Å (FSC 0.143, masked and corrected), %.2f Å unmasked.",
         number + 1,
@@ -280,8 +286,10 @@ def _resume(folder, maps: HalfMaps, setting: Setting) -> tuple[HalfMaps, int, in
     return maps, note["pass"], note["batch"]
 
 
-def _finish(setting, folder, maps, solved: Maps, seconds) -> dict:
+def _finish(setting, folder, maps, solved: Compared, began) -> dict:
     particles = setting.data.particles
+    mean = final_map(setting, solved)
+    seconds = time.monotonic() - began
     summary = {
         "images": len(particles),
         "box": setting.data.size,
@@ -293,6 +301,6 @@ def _finish(setting, folder, maps, solved: Maps, seconds) -> dict:
         "loader_wait_share": setting.loader.waits.share(),
     }
     if jax.process_index() == 0:
-        write_maps(setting, folder, maps, solved)
+        write_maps(setting, folder, maps, solved, mean)
         folder.finish(summary)
     return summary

@@ -3,6 +3,7 @@
 import abc
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ...volumes.kernel import Kernel
@@ -26,6 +27,10 @@ class AbstractMethod(eqx.Module):
         """The volume; `prior` is `1/(τ²⟨L⟩)` per shell, the noise-to-signal ratio."""
 
     @abc.abstractmethod
+    def without_prior(self, equations) -> Float[Array, "n n n"]:
+        """The volume for a half-map: unfiltered, for an FSC."""
+
+    @abc.abstractmethod
     def table_bytes(self, size: int, kernel: Kernel) -> float:
         """Memory of the sums of one half-set on one device."""
 
@@ -39,6 +44,9 @@ class Diagonal(AbstractMethod):
 
     def solve(self, equations, prior):
         return wiener.solve(equations, prior)
+
+    def without_prior(self, equations):
+        return wiener.solve(equations, jnp.zeros(equations.size // 2 + 1, equations.table.dtype))
 
     def table_bytes(self, size, kernel):
         return 6.0 * kernel.padded_size(size) ** 3
@@ -55,6 +63,11 @@ class Exact(AbstractMethod):
 
     def solve(self, equations, prior):
         return toeplitz.solve(equations, prior, self.support, self.stopping)
+
+    def without_prior(self, equations):
+        """The diagonal one: without a prior the exact solution follows the noise into directions
+        that the views hardly determine, and its FSC is no better."""
+        return Diagonal().without_prior(equations.diagonal)
 
     def table_bytes(self, size, kernel):
         return (6.0 + 16.0) * kernel.padded_size(size) ** 3
