@@ -1,0 +1,155 @@
+"""What holds for every posterior and update, found by walking the package: a new file is tested
+by being there."""
+
+import importlib
+import inspect
+import pkgutil
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import cryojax_het.inference.posteriors as posteriors
+import cryojax_het.inference.updates as updates
+from cryojax_het.imaging.noise import ColouredNoise
+from cryojax_het.inference.devices import data_mesh
+from cryojax_het.inference.model import Model
+from cryojax_het.inference.posterior import AbstractPosterior, Gaussian, Hypotheses, Point
+from cryojax_het.inference.posteriors.as_given import AsGiven
+from cryojax_het.inference.prior import LocalPrior
+from cryojax_het.inference.update import AbstractUpdate
+from cryojax_het.volumes.voxels import Voxels
+
+COUNT = 8  # a multiple of the devices
+NOISE = ColouredNoise(jnp.full((2, 9), 5.0))
+PRIOR = LocalPrior(0.05, 2.0, 1.0, 0.3)
+KEY = jax.random.key(0)
+
+
+def concrete(package, base):
+    """Classes below `base` that the modules of `package` define."""
+    for found in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        module = importlib.import_module(found.name)
+        for name, member in vars(module).items():
+            own = inspect.isclass(member) and member.__module__ == module.__name__
+            if own and issubclass(member, base) and not inspect.isabstract(member):
+                yield pytest.param(member, id=name)
+
+
+def voxels(tiny):
+    return Voxels(tiny.volume.density(jnp.zeros(0), tiny.grid), tiny.grid.pixel_size)
+
+
+@pytest.fixture(scope="module")
+def batch(tiny):
+    batch = tiny.batch(COUNT, noise=NOISE)
+    return eqx.tree_at(lambda b: b.weight, batch, jnp.ones(COUNT).at[-2:].set(0))
+
+
+POSTERIORS = list(concrete(posteriors, AbstractPosterior))
+UPDATES = list(concrete(updates, AbstractUpdate))
+
+
+def test_there_are_some():
+    assert len(POSTERIORS) >= 3
+    assert len(UPDATES) >= 1
+
+
+@pytest.fixture(scope="module", params=POSTERIORS)
+def inferred(request, tiny, batch):
+    method = request.param()
+    infer = eqx.filter_jit(
+        lambda b, noise: method.infer(KEY, voxels(tiny), noise, PRIOR, b, tiny.grid)
+    )
+    return infer, infer(batch, NOISE)
+
+
+def test_a_belief_has_finite_latents_of_the_batchs_shapes(inferred, batch):
+    belief = inferred[1]
+    assert isinstance(belief, Point | Gaussian | Hypotheses)
+    for latents in (belief.mean(), belief.sample(KEY)):
+        for found, given in zip(
+            jax.tree.leaves(latents), jax.tree.leaves(batch.latents), strict=True
+        ):
+            assert found.shape == given.shape
+            assert np.isfinite(found).all()
+        square = latents.rotation @ latents.rotation.mT
+        np.testing.assert_allclose(square, np.broadcast_to(np.eye(3), square.shape), atol=1e-9)
+
+
+def test_images_are_inferred_each_on_its_own(inferred, batch):
+    """Other images in the batch, and rows of weight 0, change nothing for an image."""
+    infer, belief = inferred
+    turned = infer(jax.tree.map(lambda x: jnp.roll(x, 3, axis=0), batch), NOISE)
+    for found, expected in zip(
+        jax.tree.leaves(turned.mean()), jax.tree.leaves(belief.mean()), strict=True
+    ):
+        np.testing.assert_allclose(found, jnp.roll(expected, 3, axis=0), atol=1e-7)
+
+
+def test_noise_of_another_group_does_not_matter(inferred, batch):
+    infer, belief = inferred
+    other = ColouredNoise(NOISE.power.at[1].set(50.0))
+    changed = infer(batch, other)
+    for found, expected in zip(
+        jax.tree.leaves(changed.mean()), jax.tree.leaves(belief.mean()), strict=True
+    ):
+        np.testing.assert_allclose(found[0::2], expected[0::2], atol=1e-7)
+
+
+@pytest.fixture(scope="module", params=UPDATES)
+def update(request, tiny):
+    method = request.param(tiny.grid.pixel_size, tiny.grid.size, data_mesh())
+    model = Model(voxels(tiny), NOISE, PRIOR, AsGiven())
+    step = eqx.filter_jit(lambda s, b: method.step(model, s, b, tiny.grid, KEY))
+    sweep = eqx.filter_jit(lambda m, s: method.sweep(m, s))
+    return method.init(model), step, sweep
+
+
+def leaves_close(first, second, tolerance=1e-9):
+    for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
+        scale = np.abs(np.asarray(b)).max(initial=0.0) + 1e-30
+        np.testing.assert_allclose(a, b, atol=tolerance * scale)
+
+
+def test_a_step_keeps_every_shape_and_counts_the_images(update, batch):
+    start, step, _ = update
+    model, state, _, metrics = step(start, batch)
+    assert metrics["images"] == COUNT - 2
+    for found, given in zip(jax.tree.leaves(state), jax.tree.leaves(start), strict=True):
+        assert found.shape == given.shape
+        assert np.isfinite(found).all()
+    assert jax.tree.all(jax.tree.map(lambda x: np.isfinite(x).all(), model))
+
+
+def test_a_state_without_images_is_unchanged_by_rows_of_weight_0(update, batch):
+    start, step, _ = update
+    none = eqx.tree_at(lambda b: b.weight, batch, jnp.zeros(COUNT))
+    leaves_close(step(start, none)[1], start)
+
+
+def test_the_order_of_batches_does_not_matter(update, batch):
+    start, step, sweep = update
+    other = jax.tree.map(lambda x: jnp.roll(x, 1, axis=0), batch)
+    other = eqx.tree_at(lambda b: b.images, other, 2 * other.images)
+    ends = []
+    for order in ([batch, other], [other, batch]):
+        state = start
+        for one in order:
+            model, state, *_ = step(state, one)
+        ends.append(sweep(model, state)[0].volume)
+    leaves_close(*ends, 1e-6)
+
+
+def test_a_sweep_is_linear_in_the_images(update, batch):
+    """Twice the images, twice the volume; and it is finite."""
+    start, step, sweep = update
+    maps = []
+    for factor in (1.0, 2.0):
+        scaled = eqx.tree_at(lambda b: b.images, batch, factor * batch.images)
+        model, state, *_ = step(start, scaled)
+        maps.append(np.asarray(sweep(model, state)[0].volume.voxels))
+    assert np.isfinite(maps[0]).all()
+    np.testing.assert_allclose(maps[1], 2 * maps[0], atol=1e-3 * np.abs(maps[1]).max())
