@@ -17,7 +17,7 @@ from ..particles.export import Estimates, export_particles
 from ..particles.mrc import MrcVolume, read_volume
 
 if TYPE_CHECKING:
-    from .reconstruct_run import Setting
+    from .reconstruct_checkpoint import Setting
 
 LOG = logging.getLogger("cryojax_het")
 
@@ -105,7 +105,8 @@ def _mask(setting, volume):
 
 def write_maps(setting: "Setting", folder, maps, solved: Compared, mean) -> None:
     """The run folder's volumes, curves, latents, plots and, where poses changed, particles."""
-    voxel = (float(setting.grid.pixel_size),) * 3
+    a = float(setting.grid.pixel_size)
+    voxel = (a, a, a)
     named = {"half1": solved.halves[0], "half2": solved.halves[1]}
     named |= {"mean": mean, "mask": solved.mask}
     for name, data in named.items():

@@ -5,25 +5,25 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import final
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
 from ..imaging.grid import FourierGrid
-from ..imaging.noise import ColouredNoise
-from ..imaging.preparation import Invert, NormaliseBackground, Window, soft_disc
+from ..imaging.preparation import (
+    AbstractPreparation,
+    Invert,
+    NormaliseBackground,
+    Window,
+    soft_disc,
+)
 from ..inference.devices import (
     data_mesh,
     first_process_first,
     own_part,
     place_batch,
-    shard_like,
-    to_host,
 )
 from ..inference.half_maps import (
     Clock,
@@ -36,21 +36,14 @@ from ..inference.half_maps import (
 from ..inference.model import Model
 from ..inference.noise_estimation import background_noise, group_count, noise_from_residuals
 from ..inference.posteriors.as_given import AsGiven
-from ..inference.posteriors.contrast import ContrastMean
-from ..inference.posteriors.local_refinement import LocalRefinement
 from ..inference.prior import LocalPrior
 from ..inference.updates.least_squares import LeastSquares
 from ..particles.loader import HostLatents, Loader, Pixels, Placement
-from ..results.checkpoint import (
-    checkpoint_note,
-    latest_checkpoint,
-    load_checkpoint,
-    save_checkpoint,
-)
 from ..results.config import config_table
 from ..results.run import RunFolder, RunRecord, open_run
 from ..volumes.voxels import Voxels
 from .reconstruct import ReconstructConfig
+from .reconstruct_checkpoint import Setting, resume, save, set_models
 from .reconstruct_data import Data
 from .reconstruct_maps import (
     Compared,
@@ -62,19 +55,6 @@ from .reconstruct_maps import (
 from .reconstruct_method import choose_method
 
 LOG = logging.getLogger("cryojax_het")
-
-
-@final
-@dataclass(frozen=True)
-class Setting:
-    """Everything fixed during a run."""
-
-    config: ReconstructConfig
-    data: Data
-    grid: FourierGrid
-    update: LeastSquares
-    loader: Loader
-    groups: int
 
 
 def run(config: ReconstructConfig, data: Data, command: Sequence[str]) -> dict:
@@ -133,7 +113,7 @@ def _radius(config, data) -> float:
 def _steps(config, data):
     radius = _radius(config, data)
     disc = jnp.asarray(soft_disc(data.stored, radius, 0.0))
-    steps = [Invert()] if config.invert else []
+    steps: list[AbstractPreparation] = [Invert()] if config.invert else []
     if config.normalise:
         steps.append(NormaliseBackground(1 - disc))
     if config.window:
@@ -150,7 +130,7 @@ def _start(setting: Setting) -> HalfMaps:
     steps = tuple(s for s in setting.loader.pixels.steps if not isinstance(s, Window))
     pixels = Pixels(setting.loader.pixels.grid, data.size, steps)
     noise = background_noise(data.source, pixels, background, config.seed)
-    empty = Voxels(jnp.zeros((data.size,) * 3, jnp.float32), setting.grid.pixel_size)
+    empty = Voxels(voxels=jnp.zeros((data.size,) * 3, jnp.float32), spacing=setting.grid.pixel_size)
     prior = LocalPrior(
         np.deg2rad(config.refine_angle), config.refine_shift, jnp.ones(()), 0.3 * jnp.ones(())
     )
@@ -164,7 +144,7 @@ def _start(setting: Setting) -> HalfMaps:
 def _passes(setting: Setting, folder: RunFolder) -> dict:
     config = setting.config
     plan = plan_batches(setting.data.particles.half, setting.loader.batch_size)
-    maps, first, start = _resume(folder, _start(setting), setting)
+    maps, first, start = resume(folder, _start(setting), setting)
     began = time.monotonic()
     solved = None
     for number in range(first, config.passes):
@@ -179,7 +159,7 @@ def _passes(setting: Setting, folder: RunFolder) -> dict:
         _report(folder, number, solved, setting)
         if number + 1 < config.passes:
             _prepare_next(setting, maps, solved)
-            _save(folder, maps, number + 1, 0, len(plan))
+            save(folder, maps, number + 1, 0, len(plan))
     assert solved is not None
     return _finish(setting, folder, maps, solved, began)
 
@@ -201,7 +181,7 @@ def _one_pass(setting, folder, maps, how, plan, place):
         for position, count in enumerate(run_pass(how, maps, setting.loader, plan, start), start):
             bar.update(count)
             if clock.due() and position + 1 < len(plan):
-                _save(folder, maps, number, position + 1, len(plan))
+                save(folder, maps, number, position + 1, len(plan))
 
 
 def _prepare_next(setting, maps, solved: Compared):
@@ -209,22 +189,10 @@ def _prepare_next(setting, maps, solved: Compared):
     noise = maps.models[0].noise
     if maps.images.sum() > 0:
         noise = noise_from_residuals(maps.power, maps.images, setting.grid, noise)
-    _set_models(setting, maps, filtered_halves(setting, solved), noise)
+    set_models(setting, maps, filtered_halves(setting, solved), noise)
     maps.states = [setting.update.init(model) for model in maps.models]
     maps.power[:] = 0
     maps.images[:] = 0
-
-
-def _set_models(setting, maps, halves, noise):
-    config = setting.config
-    posterior = AsGiven()
-    if config.contrast:
-        posterior = ContrastMean()
-    if config.refine:
-        posterior = LocalRefinement()
-    for half, voxels in enumerate(halves):
-        volume = Voxels(jnp.asarray(voxels), setting.grid.pixel_size).prepare(setting.grid)
-        maps.models[half] = Model(volume, noise, maps.models[half].prior, posterior)
 
 
 def _report(folder, number, solved: Compared, setting):
@@ -242,48 +210,6 @@ def _report(folder, number, solved: Compared, setting):
             fsc=solved.fsc.corrected,
             loader_wait_share=setting.loader.waits.share(),
         )
-
-
-def _save(folder, maps: HalfMaps, number, position, batches):
-    tree = _checkpoint_tree(maps)  # every process takes part in the gathering
-    if jax.process_index() == 0:
-        note = {"pass": number, "batch": position}
-        save_checkpoint(folder.checkpoints, number * batches + position, tree, note)
-
-
-def _checkpoint_tree(maps: HalfMaps):
-    return {
-        "equations": to_host([state.equations for state in maps.states]),
-        "power": maps.power,
-        "images": maps.images,
-        "noise": np.asarray(maps.models[0].noise.power),
-        "latents": vars(maps.latents),
-        "volumes": [_voxels(model) for model in maps.models],
-    }
-
-
-def _voxels(model):
-    volume = model.volume
-    return np.asarray(volume.voxels if isinstance(volume, Voxels) else volume.source.voxels)
-
-
-def _resume(folder, maps: HalfMaps, setting: Setting) -> tuple[HalfMaps, int, int]:
-    path = latest_checkpoint(folder.checkpoints)
-    if path is None:
-        return maps, 0, 0
-    note = checkpoint_note(path)
-    tree = load_checkpoint(path, _checkpoint_tree(maps))
-    for name, array in tree["latents"].items():
-        getattr(maps.latents, name)[:] = array
-    maps.power[:], maps.images[:] = tree["power"], tree["images"]
-    if note["pass"] > 0:
-        noise = ColouredNoise(jnp.asarray(tree["noise"]))
-        _set_models(setting, maps, tree["volumes"], noise)
-    for half, equations in enumerate(tree["equations"]):
-        placed = shard_like(setting.update.mesh, equations)
-        maps.states[half] = eqx.tree_at(lambda s: s.equations, maps.states[half], placed)
-    LOG.info("Taken up at pass %d, batch %d.", note["pass"] + 1, note["batch"])
-    return maps, note["pass"], note["batch"]
 
 
 def _finish(setting, folder, maps, solved: Compared, began) -> dict:

@@ -40,6 +40,10 @@ class AbstractGaussianNoise(AbstractNoise):
     """Adds what least squares needs: `log p = -½ Σ precision |observed - mean|² - log Z`."""
 
     @abc.abstractmethod
+    def of_group(self, group: Int[Array, ""]) -> "AbstractGaussianNoise":
+        """As for any noise; Gaussian again."""
+
+    @abc.abstractmethod
     def variance(self, grid: FourierGrid) -> Float[Array, "y x"]:
         """`E|ε|²` of each coefficient, in (density·Å³)²."""
 

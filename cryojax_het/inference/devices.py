@@ -113,7 +113,7 @@ def shard_like(mesh: Mesh, tree: PyTree) -> PyTree:
 def keep_compilations() -> None:
     """Keeps compiled programs in the user's cache folder, so that the next run of the same box
     starts at once. For the command line alone; a folder set by the user stands."""
-    if jax.config.jax_compilation_cache_dir is not None:
+    if jax.config.values["jax_compilation_cache_dir"] is not None:
         return
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     jax.config.update("jax_compilation_cache_dir", str(Path(home) / "cryojax_het" / "compiled"))

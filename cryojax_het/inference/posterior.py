@@ -54,7 +54,8 @@ class Gaussian(eqx.Module):
     def log_prob(self, conformation: Float[Array, "b d"]) -> Float[Array, " b"]:
         """Log density of each image's `conformation`."""
         density = jax.scipy.stats.multivariate_normal.logpdf
-        return jax.vmap(density)(conformation, self.latents.conformation, self.covariance)
+        means = self.latents.conformation
+        return jnp.asarray(jax.vmap(density)(conformation, means, self.covariance))
 
 
 class Hypotheses(eqx.Module):

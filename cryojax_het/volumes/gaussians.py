@@ -99,4 +99,5 @@ def example(key, grid: FourierGrid) -> Gaussians:
     """Forty Gaussians of two widths; found by the law tests."""
     positions = 0.09 * grid.length * jax.random.normal(key, (40, 3))
     widths = grid.pixel_size * jnp.where(jnp.arange(40) % 2 == 0, 1.6, 2.0)
-    return Gaussians(positions, jnp.linspace(0.5, 1.5, 40), widths, chunk=16)
+    amplitudes = jnp.linspace(0.5, 1.5, 40)
+    return Gaussians(positions=positions, amplitudes=amplitudes, widths=widths, chunk=16)

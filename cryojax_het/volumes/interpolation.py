@@ -25,6 +25,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, Float, Inexact
@@ -165,7 +166,7 @@ def _slice_jvp(primals, tangents, *, size, kernel, orders):
         every = sum((_raised(orders, axis) for axis in range(3)), orders)
         out, *slopes = jnp.split(bind(table, frame, orders=every), 4)
         terms += [slopes[axis] * _moved(frame_dot, axis, size) for axis in range(3)]
-    return out, functools.reduce(jnp.add, terms) if terms else ad.Zero.from_primal_value(out)
+    return out, functools.reduce(jnp.add, terms)
 
 
 def _back_jvp(primals, tangents, *, shape, kernel, orders):
@@ -179,7 +180,7 @@ def _back_jvp(primals, tangents, *, shape, kernel, orders):
         for axis in range(3):
             weighted = planes * _moved(frame_dot, axis, planes.shape[-3])
             terms.append(bind(weighted, frame, orders=_raised(orders, axis)))
-    return out, functools.reduce(jnp.add, terms) if terms else ad.Zero.from_primal_value(out)
+    return out, functools.reduce(jnp.add, terms)
 
 
 def _slice_transpose(cotangent, table, frame, *, size, kernel, orders):
@@ -231,7 +232,7 @@ _slice_p = _primitive(
     "central_slice",
     _slice,
     ("size", "kernel", "orders"),
-    lambda table, frame, size, orders, **_: jax.core.ShapedArray(
+    lambda table, frame, size, orders, **_: ShapedArray(
         (len(orders), *frame.shape[:-2], size, size // 2 + 1, table.shape[-1]), table.dtype
     ),
 )
@@ -239,9 +240,7 @@ _back_p = _primitive(
     "back_project",
     _back,
     ("shape", "kernel", "orders"),
-    lambda planes, frame, shape, **_: jax.core.ShapedArray(
-        (*shape, planes.shape[-1]), planes.dtype
-    ),
+    lambda planes, frame, shape, **_: ShapedArray((*shape, planes.shape[-1]), planes.dtype),
 )
 for _primitive_, _jvp, _transpose, _batch in (
     (_slice_p, _slice_jvp, _slice_transpose, _slice_batch),

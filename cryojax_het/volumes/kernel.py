@@ -79,6 +79,10 @@ def _response(coefficients, theta):
     return value @ coefficients.ravel(), slope @ coefficients.ravel(), weight
 
 
+def _gram(features, weight):
+    return np.einsum("xui,xu,xuj->ij", features.conj(), weight, features).real
+
+
 @cache
 def _fit(width, padding, degree, smoothing):
     nodes, profile = np.polynomial.legendre.leggauss(61)
@@ -88,10 +92,8 @@ def _fit(width, padding, degree, smoothing):
     correction = np.sinc(theta / (2 * np.pi)) ** -float(width)
     for _ in range(60):  # alternate: each half is linear least squares
         scale = profile[:, None] * weight * correction[:, None]
-        normal = sum(
-            factor * np.einsum("xui,xu,xuj->ij", f.conj(), scale * correction[:, None], f).real
-            for factor, f in ((1.0, value), (smoothing, slope))
-        )
+        square = scale * correction[:, None]
+        normal = _gram(value, square) + smoothing * _gram(slope, square)
         right = np.einsum("xui,xu->i", value.conj(), scale).real
         ridge = 1e-14 * np.trace(normal) * np.eye(len(normal))
         solution = np.linalg.solve(normal + ridge, right)

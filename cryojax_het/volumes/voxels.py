@@ -35,7 +35,7 @@ class Voxels(AbstractVolume):
         """Correct for the kernel, pad and transform, once for any number of slices."""
         del grid
         transform = half_transform(self.voxels, self.kernel) * self.spacing**3
-        return FourierVoxels(transform[..., None], self)
+        return FourierVoxels(transform=transform[..., None], source=self)
 
 
 class FourierVoxels(AbstractVolume):
@@ -128,4 +128,4 @@ def example(key, grid: FourierGrid) -> Voxels:
     width = 1.5 * grid.pixel_size
     profile = jnp.exp(-((r - centre[..., None]) ** 2) / (2 * width**2))
     voxels = jnp.einsum("jz,jy,jx->zyx", profile[:, 2], profile[:, 1], profile[:, 0])
-    return Voxels(voxels, grid.pixel_size)
+    return Voxels(voxels=voxels, spacing=grid.pixel_size)

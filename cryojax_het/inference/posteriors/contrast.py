@@ -6,14 +6,18 @@ import jax
 from ...imaging.image import render
 from ...imaging.marginal import contrast_posterior
 from ..posterior import AbstractPosterior, Point
+from ..requirements import gaussian_noise, local_prior
 
 
 class ContrastMean(AbstractPosterior[Point]):
-    """Posterior mean of the contrast in closed form, under the `LocalPrior` of the contrast."""
+    """Posterior mean of the contrast in closed form, under a `LocalPrior`.
+
+    `TypeError` for another prior, or noise that is not Gaussian."""
 
     def infer(self, key, volume, noise, prior, batch, grid):
         del key
         volume = volume.prepare(grid)
+        noise, prior = gaussian_noise(noise, "ContrastMean"), local_prior(prior, "ContrastMean")
         belief = (prior.contrast_mean, prior.contrast_width)
 
         def one(image, latents, optics):

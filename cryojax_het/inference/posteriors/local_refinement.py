@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 from ...imaging import rotation as so3
 from ...imaging.image import Latents, render
 from ..posterior import AbstractPosterior, Point
+from ..requirements import gaussian_noise, local_prior
 
 
 class LocalRefinement(AbstractPosterior[Point]):
@@ -16,6 +17,7 @@ class LocalRefinement(AbstractPosterior[Point]):
     Minimises `½|whitened residual|² - log prior`. A step that does not lower it is refused and the
     damping raised (×4), else lowered (×0.3). The unknowns are scaled by the prior's widths, so
     that one damping suits them all. Each image is on its own; gradients do not pass through.
+    `TypeError` for another prior, or noise that is not Gaussian.
     """
 
     steps: int = eqx.field(static=True, default=6)
@@ -23,6 +25,8 @@ class LocalRefinement(AbstractPosterior[Point]):
     def infer(self, key, volume, noise, prior, batch, grid):
         del key
         volume = volume.prepare(grid)
+        noise = gaussian_noise(noise, "LocalRefinement")
+        prior = local_prior(prior, "LocalRefinement")
 
         def one(image, start, optics):
             own = noise.of_group(optics.group)

@@ -74,8 +74,7 @@ class LeastSquares(AbstractUpdate[LeastSquaresState]):
     def sweep(self, model, state):
         """The model with the solved volume, and empty equations with the same prior."""
         voxels = self.method.solve(state.total(), state.noise_to_signal)
-        model = eqx.tree_at(
-            lambda m: m.volume, model, Voxels(voxels, self.spacing, kernel=self.kernel)
-        )
+        volume = Voxels(voxels=voxels, spacing=self.spacing, kernel=self.kernel)
+        model = eqx.tree_at(lambda m: m.volume, model, volume)
         cleared = jax.tree.map(lambda x: x if x.ndim == 1 else jnp.zeros_like(x), state.equations)
         return model, LeastSquaresState(cleared, state.noise_to_signal)
