@@ -13,11 +13,12 @@ import protocol
 
 from cryojax_het.imaging import rotation
 from cryojax_het.imaging.grid import FourierGrid
-from cryojax_het.imaging.image import Latents, render, translate
+from cryojax_het.imaging.image import Latents, render
 from cryojax_het.imaging.noise import WhiteNoise
 from cryojax_het.imaging.optics import Optics
 from cryojax_het.volumes.gaussians import Gaussians
 from cryojax_het.volumes.kernel import Kernel, cubic, quadratic
+from cryojax_het.volumes.linear import LinearVolume
 from cryojax_het.volumes.voxels import Voxels
 
 
@@ -131,22 +132,21 @@ def gradient_poses(work: Work, make: Callable):
     return jax.jit(jax.grad(loss)), (moves, make(), work.latents(), work.optics)
 
 
-def linear_images(work: Work, volumes, conformation, latents: Latents, optics: Optics):
-    """Slices of the K+1 volumes, which share their taps under `vmap`, summed with (1, z)."""
-
-    def one(z, latent, optic):
-        each = eqx.filter_vmap(lambda v: v.slice(jnp.zeros(0), latent.rotation, work.grid))
-        view = jnp.tensordot(jnp.append(1.0, z), each(volumes), 1)
-        return translate(optic.transfer(work.grid) * view, latent.shift, work.grid)
-
-    return jax.vmap(one)(conformation, latents, optics)
+def linear_images(work: Work, volume, conformation, latents: Latents, optics: Optics):
+    moved = eqx.tree_at(lambda t: t.conformation, latents, conformation)
+    return images(work, volume, moved, optics)
 
 
 def linear(work: Work, kernel: Kernel):
-    densities = jnp.concatenate([work.data["volume"][None], work.data["components"]])
-    prepare = lambda v: Voxels(v, work.grid.pixel_size, kernel).prepare(work.grid)
-    volumes = eqx.filter_vmap(prepare)(densities)
-    arguments = (volumes, work.data["latents"], work.latents(), work.optics)
+    """A mean and K principal volumes, prepared: one table whose slices share their taps."""
+    voxels = lambda v: Voxels(voxels=v, spacing=work.grid.pixel_size, kernel=kernel)
+    components = eqx.filter_vmap(voxels)(work.data["components"])
+    volume = LinearVolume(
+        mean=voxels(work.data["volume"]),
+        components=components,
+        latent_size=len(work.data["components"]),
+    )
+    arguments = (volume.prepare(work.grid), work.data["latents"], work.latents(), work.optics)
     return jax.jit(partial(linear_images, work)), arguments
 
 
