@@ -5,6 +5,7 @@
 which is exact where views are dense; the prior `τ²` is isotropic, from an FSC or none.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
@@ -56,23 +57,26 @@ def _to_voxels(transform, equations):
     return corrected / equations.spacing**3
 
 
-def shells_inside(m: int, n: int) -> tuple[Int[np.ndarray, "m m h"], Bool[np.ndarray, "m m h"]]:
+def shells_inside(m: int, n: int) -> tuple[Int[Array, "m m h"], Bool[Array, "m m h"]]:
     """Of an `rfftn` half-grid of side `m`: the shell on the scale of a volume of `n` voxels, and
     whether it is inside that one's Nyquist sphere."""
-    full = np.fft.fftfreq(m, 1 / m)
-    squared = full[:, None, None] ** 2 + full[:, None] ** 2 + np.arange(m // 2 + 1) ** 2
-    radius = np.sqrt(squared) * (n / m)
-    return np.minimum(np.rint(radius), n // 2).astype(np.int32), radius < n // 2
+    # Made where they are used: as constants of the program they would be held several times over
+    # while it compiles, half a gigabyte at a box of 256.
+    axis = jax.lax.optimization_barrier(jnp.asarray(np.fft.fftfreq(m, 1 / m), jnp.int32))
+    squares = axis**2
+    squared = squares[:, None, None] + squares[:, None] + squares[: m // 2 + 1]
+    shells = jnp.rint(jnp.sqrt(squared.astype(jnp.float32)) * np.float32(n / m))
+    return jnp.minimum(shells, n // 2).astype(jnp.int32), squared < (m // 2) ** 2
 
 
 def shell_mean(
     values: Float[Array, "m m h"],
-    shells: Int[np.ndarray, "m m h"],
-    inside: Bool[np.ndarray, "m m h"],
+    shells: Int[Array, "m m h"],
+    inside: Bool[Array, "m m h"],
     n: int,
 ) -> Float[Array, " s"]:
     """Mean of `values` over each shell 0 to n//2, of the cells that are `inside`."""
-    flat = np.where(inside, shells, n // 2 + 1).ravel()
-    counts = np.bincount(flat, minlength=n // 2 + 2)
-    sums = jnp.zeros(n // 2 + 2, values.dtype).at[flat].add(values.ravel())
-    return (sums / np.maximum(counts, 1).astype(values.dtype))[: n // 2 + 1]
+    flat = jnp.where(inside, shells, n // 2 + 1).ravel()
+    empty = jnp.zeros(n // 2 + 2, values.dtype)
+    sums, counts = empty.at[flat].add(values.ravel()), empty.at[flat].add(1)
+    return (sums / jnp.maximum(counts, 1))[: n // 2 + 1]
