@@ -14,7 +14,6 @@ from ..particles.open import open_particles
 from ..particles.source import AbstractImageSource, Particles
 from ..particles.stack import ImageStacks, ReadOptions
 from ..particles.stack_source import StackSource
-from .estimate import Need, reconstruction_need
 
 _BAR = 40  # characters of the longest bar
 _GROUPS = 20  # rows of the optics table that are shown
@@ -146,7 +145,9 @@ def _reconstruction(config: InspectConfig, table: Particles, problems: bool) -> 
         return
     if problems:
         yield "  not possible before the problems above are solved; then:"
-    need: Need = reconstruction_need(len(table), stored, config.box or stored)
+    from .estimate import reconstruction_need  # imports JAX, which the help need not wait for
+
+    need = reconstruction_need(len(table), stored, config.box or stored)
     yield f"  memory       about {need.memory / 1e9:.1f} GB on {need.devices} CPU devices"
     yield f"  time         about {_duration(need.seconds)} per pass, and up to a minute to compile"
     yield f"  disk         about {need.disk / 1e6:.0f} MB"
