@@ -15,9 +15,10 @@ from cryojax_het.results.run import RunFolder
 
 from .conftest import BOX, COUNT, PIXEL, simulate
 
-# The diagonal solution of a molecule that fills its box is off by up to this much in scale: its
-# kernel mixes neighbours of unequal weight. Exact least squares is not.
-DIAGONAL = 0.13
+# Relative error of the scale of a map. Half-maps are solved by division, whose kernel mixes
+# neighbours of unequal weight: a molecule that fills its box comes out up to 13 % wrong. The final
+# map is exact.
+EXACT, DIVISION = 0.015, 0.13
 
 pytestmark = pytest.mark.usefixtures("float32")
 
@@ -56,7 +57,7 @@ def finished(star, tmp_path_factory):
 
 def test_the_map_is_the_truth_in_scale_origin_and_hand(finished, images):
     scale, correlation = scale_and_correlation(mean_of(finished[0]), images.truth(), 0.25)
-    assert scale == pytest.approx(1, abs=DIAGONAL)
+    assert scale == pytest.approx(1, abs=EXACT)
     assert correlation > 0.98
 
 
@@ -88,7 +89,7 @@ def test_each_half_map_is_of_its_own_images(finished, images, tmp_path):
     assert np.corrcoef(halves[0].ravel(), halves[1].ravel())[0, 1] > 0.9999
     assert np.corrcoef(halves[2].ravel(), halves[3].ravel())[0, 1] < 0.7
     scale, correlation = scale_and_correlation(halves[0], images.truth(), 0.2)
-    assert scale == pytest.approx(1, abs=DIAGONAL)
+    assert scale == pytest.approx(1, abs=DIVISION)
     assert correlation > 0.97
 
 
@@ -188,7 +189,7 @@ def test_a_crop_gives_the_same_map_at_larger_pixels(star, images, tmp_path):
     assert summary["pixel_size"] == pytest.approx(PIXEL * BOX / 24)
     truth = images.truth(24, PIXEL * BOX / 24)
     scale, correlation = scale_and_correlation(mean_of(tmp_path / "run"), truth, 0.3)
-    assert scale == pytest.approx(1, abs=DIAGONAL)
+    assert scale == pytest.approx(1, abs=EXACT)
     assert correlation > 0.98
 
 
@@ -289,5 +290,5 @@ def test_optics_groups_of_other_pixel_sizes_give_one_map(images, tmp_path):
     assert summary["pixel_size"] == pytest.approx(3.5)
     truth = images.truth(summary["box"], 3.5)
     scale, correlation = scale_and_correlation(mean_of(tmp_path / "run"), truth, 0.2)
-    assert scale == pytest.approx(1, abs=DIAGONAL)
+    assert scale == pytest.approx(1, abs=EXACT)
     assert correlation > 0.97

@@ -11,7 +11,10 @@ import pytest
 from cryojax_het.imaging import rotation as so3
 from cryojax_het.imaging.image import Latents, render
 from cryojax_het.imaging.noise import ColouredNoise
-from cryojax_het.inference.posteriors.local_refinement import LocalRefinement
+from cryojax_het.inference.posteriors.local_refinement import (
+    LocalRefinement,
+    _levenberg_marquardt,
+)
 from cryojax_het.inference.prior import LocalPrior
 from cryojax_het.volumes.voxels import Voxels
 
@@ -55,13 +58,13 @@ def errors(found, truth):
     return degrees, np.linalg.norm(found.shift - truth.shift, axis=1)
 
 
-def objective(world, noise, batch, start):
+def objective(world, noise, batch, start, prior=PRIOR):
     """-log p(image, latents) of every image, up to a constant: what is to be minimised."""
 
     def one(latents, start, image, optics):
         mean = render(world.volume, latents, optics, world.grid)
         likelihood = noise.of_group(optics.group).log_prob(image, mean, world.grid)
-        return -likelihood - PRIOR.log_prob(latents, start)
+        return -likelihood - prior.log_prob(latents, start)
 
     every = jax.jit(jax.vmap(one))
     return lambda latents: every(latents, start, batch.images, batch.optics)
@@ -89,11 +92,13 @@ def test_voxels_serve_as_well_as_gaussians(world, noise, batch):
     assert np.median(angstroms) < 0.05
 
 
-@pytest.mark.parametrize("degrees", [1.0, 6.0, 25.0])
+@pytest.mark.parametrize("degrees", [1.0, 6.0, 25.0, 60.0])
 def test_it_never_ends_above_where_it_started(world, noise, batch, degrees):
-    start = perturbed(batch.latents, degrees, degrees / 2, seed=3)
-    value = objective(world, noise, batch, start)
-    found = infer(world, world.volume, noise, batch, start)
+    """Not even far off, where whole steps overshoot and no contrast is there to mend them."""
+    wide = LocalPrior(2.0, 30.0, 1.0, 0.01)
+    start = perturbed(batch.latents, degrees, degrees / 4, seed=3)
+    value = objective(world, noise, batch, start, wide)
+    found = infer(world, world.volume, noise, batch, start, wide)
     assert (np.asarray(value(found)) <= np.asarray(value(start)) + 1e-9).all()
 
 
@@ -133,3 +138,17 @@ def test_each_optics_group_has_its_own_noise(world, batch):
     degrees, _ = errors(found, start)
     assert degrees[0::2].min() > 0.3
     assert degrees[1::2].max() < 0.01
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(3, 20.0), (40, 0.0)])
+def test_a_step_that_overshoots_is_refused_until_damping_shortens_it(steps, expected):
+    """`arctan(u) = 0` from afar: whole Newton steps go to ever larger `|u|`."""
+    found = _levenberg_marquardt(jnp.arctan, jnp.array([20.0]), steps)
+    assert found[0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_curved_valley_is_followed_to_its_end():
+    """Rosenbrock's function, whose minimum is 0 at (1, 1)."""
+    residual = lambda u: jnp.stack([10 * (u[1] - u[0] ** 2), 1 - u[0]])
+    found = _levenberg_marquardt(residual, jnp.array([-1.2, 1.0]), 60)
+    np.testing.assert_allclose(found, 1, atol=1e-6)
