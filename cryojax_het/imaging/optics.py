@@ -88,12 +88,16 @@ class Optics(eqx.Module):
 
     def transfer(self, grid: FourierGrid) -> Float[Array, "y x"] | Complex[Array, "y x"]:
         """The whole factor on the transform of the projection; complex where beams are tilted."""
+        return self.ctf(grid) if self.beam_tilt is None else self.ctf(grid) * self.tilt_phase(grid)
+
+    def tilt_phase(self, grid: FourierGrid) -> Complex[Array, "y x"]:
+        """`exp(-2πi Cs λ² k'² k'·tilt)`, for optics that have a beam tilt."""
         if self.beam_tilt is None:
-            return self.ctf(grid)
+            raise ValueError("`tilt_phase` needs optics with a `beam_tilt`; these have None.")
         kx, ky = self._true_frequency(grid)
         along = (kx * kx + ky * ky) * (kx * self.beam_tilt[0] + ky * self.beam_tilt[1])
         phase = -2 * jnp.pi * self.spherical_aberration * self.wavelength**2 * along
-        return self.ctf(grid) * jnp.exp(1j * phase)
+        return jnp.exp(1j * phase)
 
     def _true_frequency(self, grid):
         kx, ky = grid.kx[None, :], grid.ky[:, None]
