@@ -16,7 +16,8 @@ class AbstractPrior(eqx.Module):
 
     @abc.abstractmethod
     def log_prob(self, latents: Latents, start: Latents) -> Float[Array, ""]:
-        """Log density of `latents`; `start` is what the particle file says of the image."""
+        """Log density of `latents`; `start` is where the pass began: what the particle file says
+        of the image, or what an earlier pass found."""
 
 
 class LocalPrior(AbstractPrior):

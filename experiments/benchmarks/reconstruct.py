@@ -82,7 +82,7 @@ def recovar(executable: str, gigabytes: float) -> Program:
 def ours(python: str) -> Program:
     def command(stack: Path, out: Path) -> list[str]:
         entry = [python, "-c", "from cryojax_het.cli import main; main()", "reconstruct"]
-        return [*entry, "--particles", str(stack / "particles.star"), "--output", str(out)]
+        return [*entry, str(stack / "particles.star"), "--output", str(out)]
 
     return Program("cryojax-het reconstruct", command, "volumes/mean.mrc")
 
@@ -95,6 +95,8 @@ def timed(command: list[str], threads: int, log: Path) -> Run:
     cores = ",".join(map(str, sorted(os.sched_getaffinity(0))[:threads]))
     environment = os.environ | dict.fromkeys(THREADS, str(threads))
     environment["PYTHONPATH"] = str(HERE.parents[1])
+    # Nothing compiled before: every run is a first run.
+    environment["XDG_CACHE_HOME"] = tempfile.mkdtemp(dir=log.parent)
     with open(log, "w", encoding="utf-8") as output:
         start = time.perf_counter()
         process = subprocess.Popen(
