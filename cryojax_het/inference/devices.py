@@ -40,18 +40,6 @@ def place_batch(mesh: Mesh) -> Callable[[Any], Any]:
     return place
 
 
-def place_whole(mesh: Mesh) -> Callable[[Any], Any]:
-    """Puts host arrays on every device of the mesh."""
-    sharding = NamedSharding(mesh, WHOLE)
-
-    def place(tree: PyTree) -> PyTree:
-        return jax.tree.map(
-            lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x)), tree
-        )
-
-    return place
-
-
 def own_part(rows: np.ndarray) -> np.ndarray:
     """The rows of a batch that this process reads: equal shares in the order of the processes.
 

@@ -8,7 +8,6 @@ from cryojax_het.inference.devices import (
     data_mesh,
     own_part,
     place_batch,
-    place_whole,
     shard_like,
     to_host,
     use_cpu_devices,
@@ -31,13 +30,6 @@ def test_a_batch_is_cut_into_equal_parts_in_order(mesh):
     for number, part in enumerate(parts):
         np.testing.assert_array_equal(part.data, ROWS["a"][2 * number : 2 * number + 2])
     jax.tree.map(np.testing.assert_array_equal, to_host(placed), ROWS)
-
-
-def test_what_is_whole_is_on_every_device(mesh):
-    placed = place_whole(mesh)(ROWS)["a"]
-    assert len(placed.addressable_shards) == 4
-    for part in placed.addressable_shards:
-        np.testing.assert_array_equal(part.data, ROWS["a"])
 
 
 def test_a_table_per_device_comes_back_as_it_went(mesh):
