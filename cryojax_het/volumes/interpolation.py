@@ -67,7 +67,11 @@ def _slice(table, frame, *, size, kernel, orders):
     if frame.ndim == 2:
         return several(frame)
     batch = frame.shape[:-2]
-    out = jax.lax.map(several, frame.reshape(-1, 2, 3), batch_size=_IMAGES)
+    frame = frame.reshape(-1, 2, 3)
+    if len(frame) <= _IMAGES:
+        out = jax.vmap(several)(frame)
+    else:
+        out = jax.lax.map(several, frame, batch_size=_IMAGES)
     out = jnp.moveaxis(out, 1, 0)
     return out.reshape(len(orders), *batch, *out.shape[2:])
 

@@ -57,17 +57,22 @@ class LeastSquares(AbstractUpdate[LeastSquaresState]):
 
     def step(self, model, state, batch, grid, key):
         """Adds a batch to the equations."""
-        posterior = model.posterior.infer(key, model.volume, model.noise, model.prior, batch, grid)
 
-        def add(equations, batch, latents, noise, grid):
+        def add(equations, batch, model, grid, key):
+            # Each device infers its own images too: left to itself, the compiler would gather
+            # them wherever a slice is made in groups.
+            posterior = model.posterior.infer(
+                key, model.volume, model.noise, model.prior, batch, grid
+            )
             own = jax.tree.map(lambda x: x[0], equations)
-            return jax.tree.map(lambda x: x[None], own.add(batch, latents, noise, grid))
+            summed = own.add(batch, posterior.mean(), model.noise, grid)
+            return jax.tree.map(lambda x: x[None], summed), posterior
 
-        specs = (BATCH, BATCH, BATCH, WHOLE, WHOLE)
+        specs = (BATCH, BATCH, WHOLE, WHOLE, WHOLE)
         everywhere = jax.shard_map(
             add, mesh=self.mesh, in_specs=specs, out_specs=BATCH, check_vma=False
         )
-        equations = everywhere(state.equations, batch, posterior.mean(), model.noise, grid)
+        equations, posterior = everywhere(state.equations, batch, model, grid, key)
         state = eqx.tree_at(lambda s: s.equations, state, equations)
         return model, state, posterior, {"images": jnp.sum(batch.weight)}
 
