@@ -59,7 +59,7 @@ def _simulated(config: DemoConfig) -> Path:
         return folder / "particles.star"
     for left in folder.glob("*"):
         # The STAR file comes last: without it these are from a simulation that was interrupted.
-        if left.name in ("particles.mrcs", "truth.npz", "truth.mrc"):
+        if left.name in ("particles.mrcs", "truth.h5", "truth.mrc"):
             left.unlink()
     settings = Simulation(
         output=folder, count=config.count, size=config.size, snr=config.snr, seed=config.seed
@@ -68,10 +68,10 @@ def _simulated(config: DemoConfig) -> Path:
 
 
 def _check_same(config: DemoConfig, folder: Path) -> None:
-    import numpy as np
+    from ..simulate.truth import open_truth
 
-    with np.load(folder / "truth.npz") as truth:
-        there = (len(truth["half"]), int(truth["size"]), float(truth["snr"]), int(truth["seed"]))
+    truth = open_truth(folder)
+    there = (len(truth.half), truth.size, truth.about["snr"], truth.about["seed"])
     if there != (config.count, config.size, config.snr, config.seed):
         raise FileExistsError(
             f"{folder} has images of other settings ({there[0]} of {there[1]} pixels, SNR "

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from ..particles.open import open_particles
 from ..particles.pickles import load_arrays
 from ..particles.source import Particles
-from .settings import CtfDistribution
+from .settings import CtfDistribution, PoseError, Views
 
 
 def haar_rotations(rng: np.random.Generator, count: int) -> Float[np.ndarray, "n 3 3"]:
@@ -17,6 +17,50 @@ def haar_rotations(rng: np.random.Generator, count: int) -> Float[np.ndarray, "n
     from scipy.spatial.transform import Rotation
 
     return Rotation.from_quat(rng.normal(size=(count, 4))).as_matrix()
+
+
+def view_rotations(
+    rng: np.random.Generator, count: int, views: Views
+) -> Float[np.ndarray, "n 3 3"]:
+    """Rotations of the wanted viewing directions: uniform, or von Mises-Fisher about `clusters`
+    random directions, of concentration `1 / spread²` (radians)."""
+    from scipy.spatial.transform import Rotation
+    from scipy.stats import vonmises_fisher
+
+    uniform = haar_rotations(rng, count)
+    if views.clusters == 0:
+        return uniform
+    centres = haar_rotations(rng, views.clusters)[:, 2]
+    concentration = np.deg2rad(views.spread) ** -2
+    chosen = rng.integers(views.clusters, size=count)
+    direction = np.empty((count, 3))
+    for number, centre in enumerate(centres):
+        mine = np.flatnonzero(chosen == number)
+        if mine.size:
+            law = vonmises_fisher(centre, concentration)
+            direction[mine] = law.rvs(mine.size, random_state=rng)
+    # The viewing direction is the third row of R: with R = Rz(γ) Ry(-tilt) Rz(-rot), that is
+    # (sin tilt cos rot, sin tilt sin rot, cos tilt).
+    rot = np.arctan2(direction[:, 1], direction[:, 0])
+    tilt = np.arccos(np.clip(direction[:, 2], -1, 1))
+    angles = np.stack([-rot, -tilt, rng.uniform(-np.pi, np.pi, count)], axis=1)
+    clustered = Rotation.from_euler("zyz", angles).as_matrix()
+    background = rng.uniform(size=count) < views.background
+    return np.where(background[:, None, None], uniform, clustered)
+
+
+def disturbed_poses(
+    rng: np.random.Generator,
+    poses: tuple[Float[np.ndarray, "n 3 3"], Float[np.ndarray, "n 2"]],
+    error: PoseError,
+) -> tuple[Float[np.ndarray, "n 3 3"], Float[np.ndarray, "n 2"]]:
+    """Rotations `exp([ω]×) R` and shifts, each with normal errors about every axis."""
+    from scipy.spatial.transform import Rotation
+
+    rotation, shift = poses
+    vectors = rng.normal(scale=np.deg2rad(error.rotation), size=(len(shift), 3))
+    turn = Rotation.from_rotvec(vectors).as_matrix()
+    return turn @ rotation, shift + rng.normal(scale=error.shift, size=shift.shape)
 
 
 def uniform_shifts(rng: np.random.Generator, count: int, extent: float) -> Float[np.ndarray, "n 2"]:

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int, Integer, Key
+from jaxtyping import Array, Bool, Float, Float32, Int, Integer, Key
 
 from ..imaging.grid import FourierGrid
 from ..imaging.image import Latents, render
@@ -20,6 +21,7 @@ from ..volumes.base import AbstractVolume
 from .settings import NoiseShape
 from .truth import Truth
 
+_FOOTPRINT = 0.05
 _WORKERS = 2  # batches in the making: one is drawn while another is transformed or written
 
 
@@ -28,6 +30,15 @@ class Scene(eqx.Module):
 
     volume: AbstractVolume
     grid: FourierGrid
+
+
+class SignalStatistics(NamedTuple):
+    """Variance of the clean pixels of images, everywhere and under the molecule, and their
+    spectral density per shell."""
+
+    variance: float
+    footprint_variance: float
+    power: Float[np.ndarray, " s"]
 
 
 @eqx.filter_jit
@@ -70,14 +81,26 @@ def rows_to_device(
     return latents, Optics.from_columns(particles.take(rows).optics())
 
 
+@eqx.filter_jit
+def footprints(scene: Scene, latents: Latents) -> Bool[Array, "b n n"]:
+    """Pixels under the molecule: its projection, seen without a microscope, exceeds a twentieth of
+    its maximum."""
+
+    def one(latent):
+        image = scene.grid.to_image(render(scene.volume, latent, Optics.ideal(), scene.grid))
+        return image > _FOOTPRINT * image.max()
+
+    return jax.lax.map(one, latents)
+
+
 def signal_statistics(
     scene: Scene, particles: Particles, truth: Truth, sample: int, batch: int
-) -> tuple[float, Float[np.ndarray, " s"]]:
-    """Variance of the clean pixels, and their spectral density per shell, over at most `sample`
-    images spread evenly over the data set."""
+) -> SignalStatistics:
+    """Variances and spectrum of clean pixels over at most `sample` images spread evenly over the
+    data set."""
     count = min(sample, len(particles))
     chosen = np.unique(np.linspace(0, len(particles) - 1, count).astype(np.int64))
-    mean, square, spectrum = 0.0, 0.0, 0.0
+    everywhere, inside, spectrum = np.zeros(3), np.zeros(3), 0.0
     shells = eqx.filter_jit(
         lambda images: jax.vmap(lambda i: power_spectrum(scene.grid.from_image(i), scene.grid))(
             images
@@ -85,13 +108,27 @@ def signal_statistics(
     )
     for first in range(0, len(chosen), batch):
         rows = _padded(chosen[first : first + batch], batch)
-        images = clean_images(scene, *rows_to_device(particles, truth, rows))
+        latents, optics = rows_to_device(particles, truth, rows)
         used = min(batch, len(chosen) - first)
+        images = clean_images(scene, latents, optics)
         pixels = np.asarray(images, np.float64)[:used]
-        mean, square = mean + pixels.mean((1, 2)).sum(), square + (pixels**2).mean((1, 2)).sum()
+        everywhere += _moments(pixels)
+        inside += _moments(pixels[np.asarray(footprints(scene, latents))[:used]])
         spectrum = spectrum + np.asarray(shells(images))[:used].sum(axis=0)
-    total = len(chosen)
-    return float(square / total - (mean / total) ** 2), np.asarray(spectrum / total)
+    return SignalStatistics(
+        variance=_variance(everywhere),
+        footprint_variance=_variance(inside),
+        power=np.asarray(spectrum / len(chosen)),
+    )
+
+
+def _moments(pixels: Float[np.ndarray, "..."]) -> Float[np.ndarray, "3"]:
+    return np.array([pixels.size, pixels.sum(), np.square(pixels).sum()])
+
+
+def _variance(moments: Float[np.ndarray, "3"]) -> float:
+    count, total, squares = moments
+    return float(squares / count - (total / count) ** 2)
 
 
 def image_batches(

@@ -37,11 +37,46 @@ class NoiseShape:
 
 
 @dataclass(frozen=True)
+class Views:
+    """Distribution of viewing directions; the angle in the image plane is always uniform."""
+
+    clusters: int = 0
+    """Number of preferred directions, placed at random; 0: all directions alike."""
+    spread: float = 20.0
+    """Standard deviation of directions about a preferred one, along each axis, degrees."""
+    background: float = 0.1
+    """Share of images whose direction is uniform all the same."""
+
+    def __post_init__(self):
+        if self.clusters < 0 or not self.spread > 0 or not 0 <= self.background <= 1:
+            raise ValueError(
+                "`clusters` must not be negative, `spread` be positive, `background` lie in 0 to "
+                f"1. Got {self.clusters}, {self.spread}, {self.background}."
+            )
+
+
+@dataclass(frozen=True)
+class PoseError:
+    """Errors of the poses in the STAR file; the truth keeps the true ones."""
+
+    rotation: float = 0.0
+    """Standard deviation of the rotation about each axis, degrees."""
+    shift: float = 0.0
+    """Standard deviation of the shift along each axis, Å."""
+
+    def __post_init__(self):
+        if self.rotation < 0 or self.shift < 0:
+            raise ValueError(
+                f"Pose errors must not be negative. Got {self.rotation}, {self.shift}."
+            )
+
+
+@dataclass(frozen=True)
 class Simulation:
     """Settings of one simulated data set."""
 
     output: Path
-    """Folder for particles.star, particles.mrcs, truth.npz and truth.mrc; it must not hold any."""
+    """Folder for particles.star, particles.mrcs, truth.h5 and truth.mrc; it must not hold any."""
     source: Path | None = None
     """Structure (.pdb, .ent, .cif; .gz too) or map (.mrc, .map); none: the demonstration molecule
     with a hinge."""
@@ -70,7 +105,11 @@ class Simulation:
     ctf_file: Path | None = None
     """Draw CTF values from this file: cryoDRGN's ctf.pkl, or particles (.star, .cs)."""
     poses: Path | None = None
-    """Take rotations and shifts from this particle file; none: uniform."""
+    """Take rotations and shifts from this particle file; none: drawn."""
+    views: Views = field(default_factory=Views)
+    """Viewing directions, unless `poses` is given."""
+    pose_error: PoseError = field(default_factory=PoseError)
+    """Errors of the poses that the STAR file tells."""
     seed: int = 0
     """The same seed gives the same data set."""
     batch: int = 64

@@ -1,6 +1,7 @@
 """What is simulated: atoms of a structure, voxels of a map, or the demonstration molecule."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +16,8 @@ from ..volumes.voxels import Voxels
 from .images import Scene
 from .molecule import HingedMolecule
 from .potential import AtomicPotential, atomic_potential
+from .settings import Simulation
+from .states import Coordinate, States, one_state
 
 STRUCTURES = (".pdb", ".ent", ".cif", ".mmcif")
 MAPS = (".mrc", ".map", ".ccp4")
@@ -78,3 +81,38 @@ def _check_inside(positions: np.ndarray, grid: FourierGrid, name: str) -> None:
             f"{name} reaches {radius:.0f} Å from its centre, the box ends at {half:.0f} Å. Use "
             f"at least {2 * int(np.ceil(radius / float(grid.pixel_size)))} pixels."
         )
+
+
+class Specimen(NamedTuple):
+    """What is simulated: its volume on a grid, and the states that it takes."""
+
+    scene: Scene
+    states: States
+
+
+def make_specimen(settings: Simulation) -> Specimen:
+    """INTERIM (lead): helper A replaces this. What the settings ask for."""
+    path = settings.source
+    ending = None if path is None else _ending(path)
+    if path is not None and ending in MAPS:
+        return Specimen(map_scene(path, settings.size, settings.pixel_size), one_state())
+    spacing = 4.0 if settings.pixel_size is None else settings.pixel_size
+    size = 64 if settings.size is None else settings.size
+    grid = FourierGrid(size, jnp.asarray(spacing, jnp.result_type(float)))
+    if path is None:
+        low, high = np.deg2rad(settings.hinge)
+        angles = np.linspace(low, high, 100 if high > low else 1)
+        share = np.full(len(angles), 1 / len(angles))
+        states = States(
+            coordinates=(Coordinate(name="hinge"),), conformation=angles[:, None], population=share
+        )
+        return Specimen(demo_scene(grid), states)
+    if ending in STRUCTURES:
+        return Specimen(structure_scene(path, grid, settings.atom_b_factor), one_state())
+    known = ", ".join(STRUCTURES + MAPS)
+    raise ValueError(f"{path} is neither a structure nor a map: expected {known}.")
+
+
+def _ending(path: Path) -> str:
+    path = Path(path)
+    return (Path(path.stem) if path.suffix == ".gz" else path).suffix.lower()

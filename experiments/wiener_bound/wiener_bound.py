@@ -27,7 +27,7 @@ from cryojax_het.particles.mrc import read_volume
 from cryojax_het.particles.open import open_particles
 from cryojax_het.simulate.settings import Simulation
 from cryojax_het.simulate.simulate import run_simulation
-from cryojax_het.simulate.truth import read_truth
+from cryojax_het.simulate.truth import open_truth
 
 CASES = ((64, 4.0, 10_000), (128, 2.0, 10_000))
 SNR = 0.05
@@ -95,7 +95,7 @@ def one_case(size: int, pixel_size: float, count: int, work: Path, data: Path) -
         for name in ("mean", "mask", "half1", "half2")
     )
     truth = read_volume(folder / "truth.mrc").data.astype(float)
-    level = read_truth(folder / "truth.npz")[1]
+    level = open_truth(folder).level
     limit = bound(truth, information(star, float(level.power[1]), grid), grid)
     reached = fourier_shell_correlation(mean, truth)
     inside = fourier_shell_correlation(mean * mask, truth * mask)

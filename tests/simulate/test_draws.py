@@ -6,7 +6,7 @@ import pytest
 from cryojax_het.particles.new_star import new_star
 from cryojax_het.particles.source import make_particles
 from cryojax_het.simulate import draws
-from cryojax_het.simulate.settings import CtfDistribution
+from cryojax_het.simulate.settings import CtfDistribution, PoseError, Views
 
 
 @pytest.fixture
@@ -104,3 +104,42 @@ def test_groups_are_combinations_of_settings():
     group = draws.optics_groups(columns)
     assert group[0] == group[2]
     assert len(set(group)) == 3
+
+
+def test_clustered_views_have_their_spread_and_background(rng):
+    views = Views(clusters=3, spread=10.0, background=0.2)
+    r = draws.view_rotations(rng, 20000, views)
+    np.testing.assert_allclose(
+        r @ r.transpose(0, 2, 1), np.broadcast_to(np.eye(3), r.shape), atol=1e-9
+    )
+    assert np.linalg.det(r).min() > 0
+    direction = r[:, 2]  # Rᵀ e_z: where the beam goes in the molecule's frame
+    # Modes: the directions with most company within ten degrees.
+    company = direction @ direction[:2000].T > np.cos(np.deg2rad(10))
+    centres, left = [], np.ones(2000, bool)
+    for _ in range(3):
+        best = np.argmax(np.where(left, company.sum(axis=0), 0))
+        near = direction @ direction[best] > np.cos(np.deg2rad(25))
+        mean = direction[near].mean(axis=0)
+        centres.append(mean / np.linalg.norm(mean))
+        left &= direction[:2000] @ centres[-1] < np.cos(np.deg2rad(40))
+    cosine = direction @ np.array(centres).T
+    near = cosine.max(axis=1) > np.cos(np.deg2rad(35))
+    # 0.8 in the clusters, and what of the background falls there.
+    assert near.mean() == pytest.approx(0.8 + 0.2 * 3 * (1 - np.cos(np.deg2rad(35))) / 2, abs=0.03)
+    angle = np.rad2deg(np.arccos(cosine.max(axis=1)[near]))
+    assert np.sqrt((angle**2).mean() / 2) == pytest.approx(10.0, rel=0.1)
+    # The angle in the plane is uniform about the direction.
+    in_plane = np.arctan2(r[:, 1, 2], r[:, 0, 2])
+    assert abs(np.exp(1j * in_plane).mean()) < 0.03
+
+
+def test_disturbed_poses_turn_in_the_microscopes_frame(rng):
+    rotation = draws.haar_rotations(rng, 5000)
+    turned, shift = draws.disturbed_poses(
+        rng, (rotation, np.zeros((5000, 2))), PoseError(rotation=2.0, shift=3.0)
+    )
+    turn = turned @ rotation.transpose(0, 2, 1)
+    vector = np.rad2deg(np.stack([turn[:, 2, 1], turn[:, 0, 2], turn[:, 1, 0]], axis=1))
+    assert vector.std(axis=0) == pytest.approx([2.0] * 3, rel=0.05)
+    assert shift.std(axis=0) == pytest.approx([3.0] * 2, rel=0.05)

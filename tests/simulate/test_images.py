@@ -12,7 +12,7 @@ from cryojax_het.simulate.images import (
     noise_spectrum,
     signal_statistics,
 )
-from cryojax_het.simulate.molecule import HingedMolecule
+from cryojax_het.simulate.molecule import HingedMolecule, hinge_positions
 from cryojax_het.simulate.settings import NoiseShape
 from cryojax_het.simulate.truth import Truth
 
@@ -29,6 +29,7 @@ def table():
     rng = np.random.default_rng(2)
     truth = Truth(
         conformation=np.zeros((COUNT, 1)),
+        state=np.zeros(COUNT, np.int64),
         rotation=draws.haar_rotations(rng, COUNT),
         shift=np.zeros((COUNT, 2)),
         contrast=np.ones(COUNT),
@@ -78,8 +79,25 @@ def test_coloured_noise_has_the_asked_spectrum_and_variance(scene, table):
 
 def test_signal_statistics_are_those_of_the_clean_pixels(scene, table):
     clean = make(scene, table, np.zeros(13)).astype(np.float64)
-    variance, spectrum = signal_statistics(scene, *table, COUNT, 33)
-    assert variance == pytest.approx(clean.var(), rel=1e-5)
+    found = signal_statistics(scene, *table, COUNT, 33)
+    assert found.variance == pytest.approx(clean.var(), rel=1e-5)
     energy = (np.abs(np.fft.fft2(clean)) ** 2).mean(axis=0) * 81 / 24**2
     k = np.hypot(*np.meshgrid(np.fft.fftfreq(24, 1 / 24), np.fft.fftfreq(24, 1 / 24)))
-    np.testing.assert_allclose(spectrum[5], energy[np.rint(k) == 5].mean(), rtol=1e-4)
+    np.testing.assert_allclose(found.power[5], energy[np.rint(k) == 5].mean(), rtol=1e-4)
+
+
+def test_footprint_is_where_the_projected_gaussians_are(scene, table):
+    _, truth = table
+    clean = make(scene, table, np.zeros(13)).astype(np.float64)
+    centres = np.asarray(hinge_positions(0.0))
+    pixel = (np.arange(24) - 12) * 9.0
+    inside = np.zeros(clean.shape, bool)
+    for image, rotation in zip(inside, truth.rotation, strict=True):
+        x, y, _ = rotation @ centres.T
+        waves = [np.exp(-((pixel[:, None] - c) ** 2) / (2 * 9)) for c in (x, y)]
+        drawn = waves[1] @ waves[0].T
+        image[:] = drawn > 0.05 * drawn.max()
+    found = signal_statistics(scene, *table, COUNT, 33)
+    # Pixels three sigma wide: what is drawn here has the frequencies beyond Nyquist too.
+    assert found.footprint_variance == pytest.approx(clean[inside].var(), rel=0.1)
+    assert found.footprint_variance > 2 * found.variance

@@ -2,17 +2,18 @@
 
 from dataclasses import replace
 
+import h5py
 import mrcfile
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from cryojax_het.particles.mrc import MrcVolume, write_volume
+from cryojax_het.particles.mrc import MrcVolume, read_volume, write_volume
 from cryojax_het.particles.open import open_particles
 from cryojax_het.simulate.molecule import hinge_positions
-from cryojax_het.simulate.settings import CtfDistribution, NoiseShape, Simulation
+from cryojax_het.simulate.settings import CtfDistribution, NoiseShape, PoseError, Simulation
 from cryojax_het.simulate.simulate import run_simulation
-from cryojax_het.simulate.truth import read_truth
+from cryojax_het.simulate.truth import open_truth
 
 N, PIXEL = 32, 7.0
 NO_CTF = CtfDistribution(
@@ -79,7 +80,7 @@ def test_images_are_those_of_the_star_by_brute_force(tmp_path):
     blocks = parse_star(files.particles)
     optics = {k: float(v[0]) for k, v in blocks["optics"].items() if k != "rlnOpticsGroupName"}
     table = blocks["particles"]
-    truth, _ = read_truth(files.truth)
+    truth = open_truth(files.truth).images
     with mrcfile.open(files.stack) as stack:
         assert stack.is_image_stack()
         assert float(stack.voxel_size.x) == pytest.approx(PIXEL)
@@ -110,7 +111,7 @@ def test_shift_is_where_the_particle_is(tmp_path):
 def test_our_reader_gives_back_the_truth(tmp_path):
     files = run_simulation(settings(tmp_path / "a"))
     source = open_particles(files.particles)
-    truth, _ = read_truth(files.truth)
+    truth = open_truth(files.truth).images
     table = source.table()
     np.testing.assert_allclose(table.rotation, truth.rotation, atol=1e-7)
     np.testing.assert_allclose(table.shift, truth.shift, atol=1e-6)
@@ -125,7 +126,7 @@ def test_ratio_of_variances_is_as_asked(tmp_path, noise):
     noisy = run_simulation(settings(tmp_path / "b", count=60, snr=0.2, noise=noise))
     signal, both = mrcfile.read(clean.stack), mrcfile.read(noisy.stack)
     assert signal.var() / (both - signal).var() == pytest.approx(0.2, rel=0.03)
-    _, level = read_truth(noisy.truth)
+    level = open_truth(noisy.truth).level
     assert level.sigma == pytest.approx((both - signal).std(), rel=0.02)
     assert level.signal_variance == pytest.approx(signal.var(dtype=np.float64), rel=1e-3)
 
@@ -135,9 +136,9 @@ def test_the_seed_decides_all(tmp_path):
         name: run_simulation(settings(tmp_path / name, snr=0.5, seed=seed))
         for name, seed in (("a", 1), ("b", 1), ("c", 2))
     }
-    read = lambda name: [p.read_bytes() for p in runs[name][:3]]
-    star, stack, _ = read("a")
-    assert [star, stack] == read("b")[:2]
+    read = lambda name: [p.read_bytes() for p in runs[name][:2]]
+    star, stack = read("a")
+    assert [star, stack] == read("b")
     assert star != read("c")[0]
     assert stack != read("c")[1]
 
@@ -170,9 +171,8 @@ def test_structure_and_its_own_map_give_like_images(tmp_path):
     voxels = run_simulation(settings(tmp_path / "b", **common))
     a, b = mrcfile.read(atoms.stack), mrcfile.read(voxels.stack)
     assert np.linalg.norm(a - b) < 0.01 * np.linalg.norm(a)
-    with np.load(atoms.truth) as exact, np.load(voxels.truth) as interpolated:
-        assert exact["exact_projection"]
-        assert not interpolated["exact_projection"]
+    assert open_truth(atoms.truth).about["exact_projection"]
+    assert not open_truth(voxels.truth).about["exact_projection"]
 
 
 def test_map_of_odd_size_is_padded_about_its_centre(tmp_path):
@@ -212,3 +212,50 @@ def test_an_interrupted_stack_leaves_no_files(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         run_simulation(settings(tmp_path / "a"))
     assert list((tmp_path / "a").iterdir()) == []
+
+
+def test_the_truth_file_has_every_state(tmp_path):
+    files = run_simulation(settings(tmp_path / "a", count=300, hinge=(-40.0, 40.0)))
+    truth = open_truth(tmp_path / "a")
+    states = truth.states
+    np.testing.assert_allclose(states.conformation[:, 0], np.deg2rad(np.linspace(-40, 40, 100)))
+    np.testing.assert_array_equal(
+        truth.images.conformation, states.conformation[truth.images.state]
+    )
+    assert len(np.unique(truth.images.state)) > 85
+    with h5py.File(files.truth) as file:
+        maps = file["states/maps"][()]
+    atoms = truth.atoms()
+    for state in (0, 57):
+        np.testing.assert_array_equal(truth.map(state), maps[state])
+        expected = hinge_positions(states.conformation[state, 0])
+        np.testing.assert_allclose(atoms.positions[state], expected, atol=1e-4)
+    np.testing.assert_allclose(
+        read_volume(files.volume).data, np.tensordot(states.population, maps, 1), atol=1e-6
+    )
+    assert truth.about["snr_in_footprint"] == np.inf
+    assert truth.particles == files.particles
+
+
+def test_pose_errors_are_in_the_star_alone(tmp_path):
+    made = settings(tmp_path / "a", count=400, pose_error=PoseError(rotation=3.0, shift=2.0))
+    files = run_simulation(made)
+    truth, told = open_truth(files.truth).images, open_particles(files.particles).table()
+    turn = Rotation.from_matrix(told.rotation) * Rotation.from_matrix(truth.rotation).inv()
+    assert np.rad2deg(turn.as_rotvec().std(axis=0)) == pytest.approx([3.0] * 3, rel=0.12)
+    assert (told.shift - truth.shift).std(axis=0) == pytest.approx([2.0] * 2, rel=0.12)
+    exact = open_particles(run_simulation(settings(tmp_path / "b", count=400)).particles)
+    images = open_particles(files.particles).read(np.arange(5))
+    np.testing.assert_array_equal(images, exact.read(np.arange(5)))
+
+
+def test_other_files_are_no_truth(tmp_path):
+    with pytest.raises(FileNotFoundError, match="cryojax-het simulate"):
+        open_truth(tmp_path)
+    (tmp_path / "truth.h5").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="not a whole truth"):
+        open_truth(tmp_path)
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file.attrs["format"] = "another"
+    with pytest.raises(ValueError, match="another"):
+        open_truth(tmp_path / "other.h5")
