@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from ..particles.files import replacing
+from .figures import new_figure, save_figure, scale_bar
 
 _WIDTH = 6.0  # inches
-_DPI = 130
 
 
 def plot_fsc(
@@ -22,7 +21,7 @@ def plot_fsc(
 
     - `curves`: one value per shell 0 to n//2; `length`: side of the box, Å.
     """
-    figure, [[axes]] = _figure(_WIDTH, 4.0)
+    figure, [[axes]] = new_figure(_WIDTH, 4.0)
     shells = max(len(curve) for curve in curves.values())
     for name, curve in curves.items():
         axes.plot(np.arange(len(curve)) / length, curve, label=name, lw=1.6)
@@ -37,7 +36,7 @@ def plot_fsc(
     top.set_xlabel("resolution (Å)")
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, fontsize=9)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_slices(
@@ -47,7 +46,7 @@ def plot_slices(
 
     The grey scale is one per volume, from its 0.1th to its 99.9th percentile over the slices.
     """
-    figure, axes = _figure(_WIDTH, 2.25 * len(volumes), (len(volumes), 3))
+    figure, axes = new_figure(_WIDTH, 2.25 * len(volumes), (len(volumes), 3))
     for row, (name, volume) in enumerate(volumes.items()):
         middle = volume.shape[0] // 2
         # What each picture shows as (rows, columns), with the axis it is cut across.
@@ -61,8 +60,8 @@ def plot_slices(
             place.imshow(cut, cmap="gray", vmin=low, vmax=high, origin="lower")
             place.set(xticks=[], yticks=[], xlabel=f"{horizontal} →", ylabel=f"{vertical} →")
             place.set_title(f"{name}, across {axis}", fontsize=9)
-        _scale_bar(axes[row][0], volume.shape[0], pixel_size)
-    _save(figure, path)
+        scale_bar(axes[row][0], volume.shape[0], pixel_size)
+    save_figure(figure, path)
 
 
 def plot_angular_distribution(path: Path, rotation: Float[np.ndarray, "n 3 3"]) -> None:
@@ -70,7 +69,7 @@ def plot_angular_distribution(path: Path, rotation: Float[np.ndarray, "n 3 3"]) 
 
     Axes are RELION's rot and tilt, tilt spaced by its cosine: equal areas have equal solid angle.
     """
-    figure, [[axes]] = _figure(_WIDTH, 3.4)
+    figure, [[axes]] = new_figure(_WIDTH, 3.4)
     direction = np.clip(rotation[:, 2], -1, 1)
     rot = np.rad2deg(np.arctan2(direction[:, 1], direction[:, 0]))
     # Cells that a uniform distribution fills with about 25 images each, within reason.
@@ -83,46 +82,20 @@ def plot_angular_distribution(path: Path, rotation: Float[np.ndarray, "n 3 3"]) 
     axes.set_xticks(np.arange(-180, 181, 60))
     axes.set(xlabel="rot (°)", ylabel="tilt (°)", title=f"viewing directions of {len(rot)} images")
     figure.colorbar(mesh, ax=axes, label="over uniform")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_defocus(
     path: Path, defocus_u: Float[np.ndarray, " n"], defocus_v: Float[np.ndarray, " n"]
 ) -> None:
     """Histograms of the mean defocus and of the astigmatism; arguments in Å, axes in µm and Å."""
-    figure, [[left, right]] = _figure(_WIDTH, 2.8, (1, 2))
+    figure, [[left, right]] = new_figure(_WIDTH, 2.8, (1, 2))
     left.hist((defocus_u + defocus_v) / 2e4, bins=40)
     left.set(xlabel="underfocus (µm)", ylabel="images")
     right.hist(np.abs(defocus_u - defocus_v), bins=40)
     right.set(xlabel="astigmatism |U − V| (Å)")
-    _save(figure, path)
-
-
-def _figure(width: float, height: float, grid: tuple[int, int] = (1, 1)):
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("Figures need matplotlib: pip install 'cryojax_het[viz]'.") from error
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots(*grid, squeeze=False)
-
-
-def _save(figure, path: Path) -> None:
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=_DPI)
+    save_figure(figure, path)
 
 
 def _lowest(curves: Mapping[str, Float[np.ndarray, " s"]]) -> float:
     return float(min(np.min(curve[1:]) for curve in curves.values())) - 0.03
-
-
-def _scale_bar(axes, size: int, pixel_size: float) -> None:
-    """A bar of a round length near a fifth of the box."""
-    target = size * pixel_size / 4
-    step = 10.0 ** np.floor(np.log10(target))
-    length = float(max(m for m in (1, 2, 5) if m * step <= target) * step)
-    start, height = 0.06 * size, 0.07 * size
-    axes.plot([start, start + length / pixel_size], [height] * 2, color="white", lw=2.5)
-    axes.text(start, height + 0.03 * size, f"{length:g} Å", color="white", fontsize=8)
