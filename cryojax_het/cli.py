@@ -43,9 +43,14 @@ examples:
   cryojax-het inspect particles.mrcs --poses poses.pkl --ctf ctf.pkl
 """
 
-_SIMULATE = """Simulate particle images of a structure or a map, with complete truth.
+_SIMULATE = """Simulate particle images of a moving structure or a map, with complete truth.
+
+A suite of settings may come first, by its TOML file or the name of one that is shipped:
+{suites}. Those of real structures look for them in `--data-dir`, or in CRYOJAX_HET_DATA.
 
 examples:
+  cryojax-het simulate hinge -o sim
+  cryojax-het simulate CaM-1D -o cam --count 2000
   cryojax-het simulate 1hzh.pdb -o sim --count 10000 --size 64 --pixel-size 4 --snr 0.05
   cryojax-het simulate map.mrc -o sim --ctf-file particles.star
 """
@@ -102,9 +107,10 @@ def inspect(line: Sequence[str]) -> None:
 def simulate(line: Sequence[str]) -> None:
     """`cryojax-het simulate`."""
     from .commands.settings import General, parse
-    from .commands.simulate import Simulation, simulate_command
+    from .commands.simulate import SUITES, Simulation, simulate_command, with_suite
 
-    config, _ = parse(Simulation, "source", line, _SIMULATE, General)
+    about = _SIMULATE.format(suites=", ".join(SUITES))
+    config, _ = parse(Simulation, "source", with_suite(line), about, General)
     simulate_command(config, line)
 
 

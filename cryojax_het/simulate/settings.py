@@ -80,6 +80,9 @@ class Simulation:
     source: Path | None = None
     """Structure (.pdb, .ent, .cif; .gz too) or map (.mrc, .map); none: the demonstration molecule
     with a hinge."""
+    data_dir: Path | None = None
+    """Folder that a relative `source`, and files that motions name, are looked for in; none: the
+    environment variable CRYOJAX_HET_DATA, else the current folder."""
     count: int = 1000
     """Number of images."""
     size: int | None = None
