@@ -22,17 +22,17 @@ def haar_rotations(rng: np.random.Generator, count: int) -> Float[np.ndarray, "n
 def view_rotations(
     rng: np.random.Generator, count: int, views: Views
 ) -> Float[np.ndarray, "n 3 3"]:
-    """Rotations of the wanted viewing directions: uniform, or von Mises-Fisher about `clusters`
-    random directions, of concentration `1 / spread²` (radians)."""
+    """Rotations of the wanted viewing directions: uniform, or von Mises-Fisher about
+    `view_clusters` random directions, of concentration `1 / view_spread²` (radians)."""
     from scipy.spatial.transform import Rotation
     from scipy.stats import vonmises_fisher
 
     uniform = haar_rotations(rng, count)
-    if views.clusters == 0:
+    if views.view_clusters == 0:
         return uniform
-    centres = haar_rotations(rng, views.clusters)[:, 2]
-    concentration = np.deg2rad(views.spread) ** -2
-    chosen = rng.integers(views.clusters, size=count)
+    centres = haar_rotations(rng, views.view_clusters)[:, 2]
+    concentration = np.deg2rad(views.view_spread) ** -2
+    chosen = rng.integers(views.view_clusters, size=count)
     direction = np.empty((count, 3))
     for number, centre in enumerate(centres):
         mine = np.flatnonzero(chosen == number)
@@ -45,7 +45,7 @@ def view_rotations(
     tilt = np.arccos(np.clip(direction[:, 2], -1, 1))
     angles = np.stack([-rot, -tilt, rng.uniform(-np.pi, np.pi, count)], axis=1)
     clustered = Rotation.from_euler("zyz", angles).as_matrix()
-    background = rng.uniform(size=count) < views.background
+    background = rng.uniform(size=count) < views.view_background
     return np.where(background[:, None, None], uniform, clustered)
 
 
@@ -58,9 +58,9 @@ def disturbed_poses(
     from scipy.spatial.transform import Rotation
 
     rotation, shift = poses
-    vectors = rng.normal(scale=np.deg2rad(error.rotation), size=(len(shift), 3))
+    vectors = rng.normal(scale=np.deg2rad(error.rotation_error), size=(len(shift), 3))
     turn = Rotation.from_rotvec(vectors).as_matrix()
-    return turn @ rotation, shift + rng.normal(scale=error.shift, size=shift.shape)
+    return turn @ rotation, shift + rng.normal(scale=error.shift_error, size=shift.shape)
 
 
 def uniform_shifts(rng: np.random.Generator, count: int, extent: float) -> Float[np.ndarray, "n 2"]:

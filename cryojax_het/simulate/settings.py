@@ -40,18 +40,19 @@ class NoiseShape:
 class Views:
     """Distribution of viewing directions; the angle in the image plane is always uniform."""
 
-    clusters: int = 0
+    view_clusters: int = 0
     """Number of preferred directions, placed at random; 0: all directions alike."""
-    spread: float = 20.0
+    view_spread: float = 20.0
     """Standard deviation of directions about a preferred one, along each axis, degrees."""
-    background: float = 0.1
+    view_background: float = 0.1
     """Share of images whose direction is uniform all the same."""
 
     def __post_init__(self):
-        if self.clusters < 0 or not self.spread > 0 or not 0 <= self.background <= 1:
+        if self.view_clusters < 0 or not self.view_spread > 0 or not 0 <= self.view_background <= 1:
             raise ValueError(
-                "`clusters` must not be negative, `spread` be positive, `background` lie in 0 to "
-                f"1. Got {self.clusters}, {self.spread}, {self.background}."
+                "`view_clusters` must not be negative, `view_spread` be positive, "
+                "`view_background` lie in 0 to 1. Got "
+                f"{self.view_clusters}, {self.view_spread}, {self.view_background}."
             )
 
 
@@ -59,15 +60,15 @@ class Views:
 class PoseError:
     """Errors of the poses in the STAR file; the truth keeps the true ones."""
 
-    rotation: float = 0.0
+    rotation_error: float = 0.0
     """Standard deviation of the rotation about each axis, degrees."""
-    shift: float = 0.0
+    shift_error: float = 0.0
     """Standard deviation of the shift along each axis, Å."""
 
     def __post_init__(self):
-        if self.rotation < 0 or self.shift < 0:
+        if self.rotation_error < 0 or self.shift_error < 0:
             raise ValueError(
-                f"Pose errors must not be negative. Got {self.rotation}, {self.shift}."
+                f"Pose errors must not be negative. Got {self.rotation_error}, {self.shift_error}."
             )
 
 

@@ -107,7 +107,7 @@ def test_groups_are_combinations_of_settings():
 
 
 def test_clustered_views_have_their_spread_and_background(rng):
-    views = Views(clusters=3, spread=10.0, background=0.2)
+    views = Views(view_clusters=3, view_spread=10.0, view_background=0.2)
     r = draws.view_rotations(rng, 20000, views)
     np.testing.assert_allclose(
         r @ r.transpose(0, 2, 1), np.broadcast_to(np.eye(3), r.shape), atol=1e-9
@@ -137,7 +137,7 @@ def test_clustered_views_have_their_spread_and_background(rng):
 def test_disturbed_poses_turn_in_the_microscopes_frame(rng):
     rotation = draws.haar_rotations(rng, 5000)
     turned, shift = draws.disturbed_poses(
-        rng, (rotation, np.zeros((5000, 2))), PoseError(rotation=2.0, shift=3.0)
+        rng, (rotation, np.zeros((5000, 2))), PoseError(rotation_error=2.0, shift_error=3.0)
     )
     turn = turned @ rotation.transpose(0, 2, 1)
     vector = np.rad2deg(np.stack([turn[:, 2, 1], turn[:, 0, 2], turn[:, 1, 0]], axis=1))

@@ -238,7 +238,9 @@ def test_the_truth_file_has_every_state(tmp_path):
 
 
 def test_pose_errors_are_in_the_star_alone(tmp_path):
-    made = settings(tmp_path / "a", count=400, pose_error=PoseError(rotation=3.0, shift=2.0))
+    made = settings(
+        tmp_path / "a", count=400, pose_error=PoseError(rotation_error=3.0, shift_error=2.0)
+    )
     files = run_simulation(made)
     truth, told = open_truth(files.truth).images, open_particles(files.particles).table()
     turn = Rotation.from_matrix(told.rotation) * Rotation.from_matrix(truth.rotation).inv()
