@@ -7,12 +7,13 @@ over the axes, so that a slice is one real matrix product per element; no voxels
 """
 
 import functools
+from collections.abc import Iterator
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Complex, Float, Int
 
 from ..imaging.grid import FourierGrid
 from ..structures.atoms import Atoms
@@ -83,7 +84,10 @@ class PreparedPotential(AbstractVolume):
     def slice(self, latent, rotation, grid):
         del latent
         groups = self.source.groups
-        turns = jnp.concatenate([g.positions @ rotation[:2].T for g in groups]) / grid.length
+        frame = rotation[:2] / grid.length
+        # Column by column: a matrix product of three columns is ten times slower on a CPU.
+        in_plane = lambda x, y, z: jnp.stack([f[0] * x + f[1] * y + f[2] * z for f in frame])
+        turns = jnp.concatenate([in_plane(*group.positions.T) for group in groups], axis=1)
         weights = [group.occupancies for group in groups]
         products = _quadrants(turns, weights, self.envelopes)
         total = _weighted(self.factors, products)
@@ -97,34 +101,43 @@ class PreparedPotential(AbstractVolume):
 
 
 def atomic_potential(atoms: Atoms) -> AtomicPotential:
-    """Atoms sorted by element, at most 16384 to a group; atoms of occupancy 0 fill the groups up
-    to multiples of 64."""
-    numbers = np.unique(atoms.atomic_numbers)
-    factors = electron_factors(numbers)
-    columns = (atoms.positions, atoms.b_factors, atoms.occupancies)
-    real = lambda values: jnp.asarray(values, jnp.result_type(float))
+    """A rigid molecule of these atoms, where they are."""
     groups = []
-    for number, a, b in zip(numbers, factors.a, factors.b, strict=True):
-        rows = np.flatnonzero(atoms.atomic_numbers == number)
-        for piece in np.array_split(rows, -(-len(rows) // _LARGEST_GROUP)):
-            fields = (real(_aligned(column[piece])) for column in columns)
-            groups.append(AtomGroup(*fields, a=real(a), b=real(b)))
+    for rows, group in element_groups(atoms):
+        positions = jnp.asarray(atoms.positions[rows], jnp.result_type(float))
+        occupancies = group.occupancies * jnp.asarray(atoms.occupancies[rows], positions.dtype)
+        groups.append(AtomGroup(positions, group.b_factors, occupancies, a=group.a, b=group.b))
     return AtomicPotential(groups=tuple(groups))
 
 
-def _aligned(column):
-    return np.pad(column, [(0, -len(column) % _ALIGNMENT)] + [(0, 0)] * (column.ndim - 1))
+def element_groups(atoms: Atoms) -> Iterator[tuple[Int[np.ndarray, " g"], AtomGroup]]:
+    """Rows of the atoms of one element, at most 16384 to a group, and the group they make, at the
+    origin. Groups are filled up to multiples of 64; `occupancies` is 0 for atoms that do so, else
+    1."""
+    numbers = np.unique(atoms.atomic_numbers)
+    factors = electron_factors(numbers)
+    real = lambda values: jnp.asarray(values, jnp.result_type(float))
+    for number, a, b in zip(numbers, factors.a, factors.b, strict=True):
+        mine = np.flatnonzero(atoms.atomic_numbers == number)
+        for piece in np.array_split(mine, -(-len(mine) // _LARGEST_GROUP)):
+            rows = np.pad(piece, (0, -len(piece) % _ALIGNMENT), mode="edge")
+            present = np.arange(len(rows)) < len(piece)
+            zero = jnp.zeros((len(rows), 3), jnp.result_type(float))
+            group = AtomGroup(
+                zero, real(atoms.b_factors[rows]), real(present), a=real(a), b=real(b)
+            )
+            yield rows, group
 
 
 def _quadrants(turns, weights, envelopes):
     """Per group, `Σ_j w_j e_j(ky) e_j(kx) {cos, sin}(2π ky y_j) {cos, sin}(2π kx x_j)` at `ky` and
     `kx >= 0`, as `[2, h, 2, h]`.
 
-    `turns` `[j, 2]` are the positions of all groups over the box length. Both signs of `ky` follow
+    `turns` `[2, j]` are the positions of all groups over the box length. Both signs of `ky` follow
     from these four real products: half the work of a complex one over the half-plane.
     """
     half = envelopes[0].shape[0]
-    coarse, fine = _powers_of_waves(turns.T, half)
+    coarse, fine = _powers_of_waves(turns, half)
     first, products = 0, []
     for weight, envelope in zip(weights, envelopes, strict=True):
         piece = (..., slice(first, first + len(weight)))
@@ -194,7 +207,7 @@ def _density(groups, grid):
     """Voxels `[z, y, x]`, a plane of the transform at a time."""
     half = grid.size // 2
     envelopes = [group.envelope(grid) for group in groups]
-    turns = jnp.concatenate([group.positions[:, :2] for group in groups]) / grid.length
+    turns = jnp.concatenate([group.positions[:, :2].T for group in groups], axis=1) / grid.length
 
     def plane(kz, wave):
         weights = [

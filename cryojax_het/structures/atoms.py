@@ -1,8 +1,9 @@
 """Atoms of a molecule, read from PDB or mmCIF files."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
@@ -36,6 +37,14 @@ class Atoms:
         """Moved so that the mean position is the origin."""
         return replace(self, positions=self.positions - self.positions.mean(axis=0))
 
+    def at(self, positions: Float[np.ndarray, "j 3"]) -> "Atoms":
+        """The same atoms elsewhere."""
+        return replace(self, positions=positions)
+
+    def label(self, row: int) -> str:
+        """Name, residue and chain of an atom, for messages."""
+        return f"{self.names[row]} of residue {self.residues[row]}, chain {self.chains[row]}"
+
     def with_b_factor(self, b_factor: float) -> "Atoms":
         """With one B-factor (Å²) for all, for files whose column holds something else."""
         return replace(self, b_factors=np.full(len(self), float(b_factor)))
@@ -48,6 +57,20 @@ def read_atoms(path: Path, model: int = 1) -> Atoms:
     `ValueError` where the file cannot be parsed, lacks the model, holds no atoms, or an atom has
     no known element.
     """
+    structure = read_structure(path)
+    if not 1 <= model <= len(structure):
+        raise ValueError(f"{path} has {len(structure)} models with atoms. Got `model` {model}.")
+    return atoms_of(structure[model - 1], str(path))
+
+
+def joined(parts: Sequence[Atoms]) -> Atoms:
+    """The atoms of several molecules, one after the other."""
+    columns = {f.name: [getattr(part, f.name) for part in parts] for f in fields(Atoms)}
+    return Atoms(**{name: np.concatenate(values) for name, values in columns.items()})
+
+
+def read_structure(path: Path) -> Any:
+    """gemmi's `Structure` of a PDB or mmCIF file, without waters. Raises as `read_atoms` does."""
     import gemmi
 
     if not Path(path).is_file():
@@ -56,19 +79,22 @@ def read_atoms(path: Path, model: int = 1) -> Atoms:
         structure = gemmi.read_structure(str(path))
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"{path} cannot be read as PDB or mmCIF: {error}") from error
-    if not 1 <= model <= len(structure):
-        raise ValueError(f"{path} has {len(structure)} models with atoms. Got `model` {model}.")
     structure.remove_waters()
+    return structure
+
+
+def atoms_of(model: Any, origin: str) -> Atoms:
+    """Atoms of one of gemmi's models; `origin` names it in messages."""
     rows = [
         (*_of_atom(atom), chain.name, residue.seqid.num, atom.name)
-        for chain in structure[model - 1]
+        for chain in model
         for residue in chain
         for atom in residue
     ]
     if not rows:
-        raise ValueError(f"{path} holds no atoms (waters are left out).")
+        raise ValueError(f"{origin} holds no atoms (waters are left out).")
     positions, numbers, b_factors, occupancies, chains, residues, names = zip(*rows, strict=True)
-    _check_elements(path, numbers, chains, residues, names)
+    _check_elements(origin, numbers, chains, residues, names)
     return Atoms(
         positions=np.array(positions, np.float64),
         atomic_numbers=np.array(numbers, np.int64),
