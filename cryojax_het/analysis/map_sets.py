@@ -3,11 +3,13 @@
 Names tell what a map is:
 
 - `particle_000123.mrc`: the map of image row 123, counted from 0;
-- any other numbered maps (`latent_000.mrc`, `vol_000.mrc`, ...) with a file of their latents beside
-  them (`latents.npy`, or cryoDRGN's `z_values.txt`), one row per map in the order of their numbers:
-  an image has the map that is nearest to its own latent;
-- numbered maps (`class_000.mrc`, `state_000.mrc`, ...) and a label per image: the map of its label;
-- one single map: all images have it.
+- `latent_000.mrc`, `vol_000.mrc`, `center_000.mrc`, `map_000.mrc` with a file of their latents
+  beside them (`latents.npy`, or cryoDRGN's `z_values.txt`), one row per map in the order of their
+  numbers: an image has the map that is nearest to its own latent;
+- any of these, `class_000.mrc` or `state_000.mrc`, and a label per image: the map of its label;
+- `mean.mrc`, or one single map of any name: all images have it.
+
+The first kind in this order that a folder holds is taken.
 """
 
 import re
@@ -22,7 +24,8 @@ from jaxtyping import Float, Float32, Int
 from ..particles.mrc import read_volume
 from .fourier_resample import on_grid
 
-_NUMBER = re.compile(r"(\d+)(?=\.(?:mrc|map)$)")
+_KINDS = ("particle", "latent", "vol", "center", "map", "class", "state")
+_NUMBERED = re.compile(rf"({'|'.join(_KINDS)})_?(\d+)\.(?:mrc|map)")
 
 
 @final
@@ -64,12 +67,9 @@ class ImageKeys:
 def open_map_set(folder: Path, images: ImageKeys, size: int, pixel_size: float) -> MapSet:
     """The maps of a folder. Raises `FileNotFoundError` where it holds none, `ValueError` where
     nothing ties them to images, each with the layouts that are known."""
-    paths = sorted([*Path(folder).glob("*.mrc"), *Path(folder).glob("*.map")], key=_order)
-    if not paths:
-        raise FileNotFoundError(f"{folder} holds no maps (.mrc, .map).")
-    of_particles = [path for path in paths if path.name.startswith("particle_")]
-    if of_particles:
-        paths, of_image = of_particles, _by_row(of_particles, images.count)
+    kind, paths = _of_first_kind(Path(folder))
+    if kind == "particle":
+        of_image = _by_row(paths, images.count)
     elif len(paths) == 1:
         of_image = np.zeros(images.count, np.int64)
     elif (points := _map_latents(Path(folder))) is not None:
@@ -79,15 +79,34 @@ def open_map_set(folder: Path, images: ImageKeys, size: int, pixel_size: float) 
     return MapSet(paths=paths, of_image=of_image, size=size, pixel_size=pixel_size)
 
 
-def _order(path: Path) -> tuple[int, str]:
-    found = _NUMBER.search(path.name)
-    return (int(found[1]) if found else -1, path.name)
+def _of_first_kind(folder: Path) -> tuple[str, list[Path]]:
+    """The first kind of `_KINDS` that is there and its maps by number; else the only map."""
+    there = [*folder.glob("*.mrc"), *folder.glob("*.map")]
+    for kind in _KINDS:
+        paths = [path for path in there if _number(path)[0] == kind]
+        if paths:
+            return kind, sorted(paths, key=_number)
+    means = [path for path in there if path.stem == "mean"]
+    if len(means) == 1 or len(there) == 1:
+        return "mean", means or there
+    if there:
+        names = ", ".join(sorted(path.name for path in there)[:3])
+        raise ValueError(
+            f"No name of the maps of {folder} ({names}, ...) tells what they are: use "
+            "particle_000123.mrc, latent_000.mrc, class_000.mrc or mean.mrc."
+        )
+    raise FileNotFoundError(f"{folder} holds no maps (.mrc, .map).")
+
+
+def _number(path: Path) -> tuple[str, int]:
+    found = _NUMBERED.fullmatch(path.name)
+    return (found[1], int(found[2])) if found else ("", -1)
 
 
 def _by_row(paths: Sequence[Path], count: int) -> Int[np.ndarray, " n"]:
     of_image = np.full(count, -1, np.int64)
     for number, path in enumerate(paths):
-        row = _order(path)[0]
+        row = _number(path)[1]
         if not 0 <= row < count:
             raise ValueError(
                 f"{path} is of image row {row}; the data set has rows 0 to {count - 1}."

@@ -71,6 +71,17 @@ def test_labels_name_maps_and_one_map_is_for_all(tmp_path):
         opened(tmp_path / "none")
 
 
+def test_a_run_of_one_map_has_it_for_all_images(tmp_path):
+    for value, name in enumerate(("half1", "mean", "half2", "component_01", "mask")):
+        write(tmp_path / f"{name}.mrc", value)
+    maps = opened(tmp_path)
+    assert len(maps) == 1
+    assert np.all(maps.map(0) == 1)
+    (tmp_path / "mean.mrc").unlink()
+    with pytest.raises(ValueError, match="tells what they are"):
+        opened(tmp_path)
+
+
 def smooth(size, pixel):
     """A density made by formula, far from its Nyquist frequency and from the edges of 96 Å."""
     axis = (np.arange(size) - size // 2) * pixel
