@@ -71,16 +71,23 @@ def joined(parts: Sequence[Atoms]) -> Atoms:
 
 def read_structure(path: Path) -> Any:
     """gemmi's `Structure` of a PDB or mmCIF file, without waters. Raises as `read_atoms` does."""
-    import gemmi
-
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path} does not exist.")
     try:
-        structure = gemmi.read_structure(str(path))
+        structure = _read_in_order(str(path))
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"{path} cannot be read as PDB or mmCIF: {error}") from error
     structure.remove_waters()
     return structure
+
+
+def _read_in_order(path: str) -> Any:
+    import gemmi
+
+    # Unsplit, residues of one number and name in several molecules of one chain would be merged.
+    if path.lower().removesuffix(".gz").endswith((".pdb", ".ent")):
+        return gemmi.read_pdb(path, split_chain_on_ter=True)
+    return gemmi.read_structure(path, merge_chain_parts=False)
 
 
 def atoms_of(model: Any, origin: str) -> Atoms:

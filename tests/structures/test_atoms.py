@@ -1,3 +1,5 @@
+import gzip
+
 import gemmi
 import numpy as np
 import pytest
@@ -36,8 +38,6 @@ def test_columns_are_those_of_the_text(pdb):
 
 @pytest.mark.parametrize("ending", [".cif", ".pdb.gz", ".cif.gz"])
 def test_other_formats_hold_the_same(pdb, tmp_path, ending):
-    import gzip
-
     structure = gemmi.read_structure(str(pdb))
     structure.setup_entities()
     text = structure.make_mmcif_document().as_string() if "cif" in ending else PDB
@@ -48,6 +48,30 @@ def test_other_formats_hold_the_same(pdb, tmp_path, ending):
     order = [np.lexsort(a.positions.T) for a in (ours, other)]
     np.testing.assert_allclose(other.positions[order[1]], ours.positions[order[0]], atol=1e-3)
     assert (other.atomic_numbers[order[1]] == ours.atomic_numbers[order[0]]).all()
+
+
+def test_molecules_of_one_chain_keep_their_residues(tmp_path):
+    line = "ATOM  {0:5d}  {1:3s} ALA A{2:4d}    {0:8.3f}   0.000   0.000  1.00 10.00           C\n"
+    atoms = [(1, "CA", 1), (2, "CB", 1), (3, "CA", 2), (4, "CA", 1), (5, "CB", 1), (6, "CA", 2)]
+    text = [line.format(*atom) for atom in atoms]
+    path = tmp_path / "two.pdb"
+    path.write_text("".join([*text[:3], "TER\n", *text[3:], "END\n"]))
+    ours = read_atoms(path)
+    assert ours.positions[:, 0].tolist() == [1, 2, 3, 4, 5, 6]
+    assert ours.residues.tolist() == [1, 1, 2, 1, 1, 2]
+    assert set(ours.chains) == {"A"}
+
+
+def test_order_is_that_of_the_file(data):
+    """Sugars come last in the text, in chains A and B; one chain holds the whole ribosome."""
+    for name, count in (("antibody/1hzh.pdb", 10576), ("ribosome/powerfit_ribosome.pdb.gz", 48800)):
+        path = data / name
+        opened = gzip.open(path, "rt") if name.endswith("gz") else open(path)
+        with opened as file:
+            lines = [ln for ln in file if ln.startswith(("ATOM", "HETATM")) and ln[17:20] != "HOH"]
+        text = np.array([[float(ln[i : i + 8]) for i in (30, 38, 46)] for ln in lines])
+        assert len(text) == count
+        np.testing.assert_allclose(read_atoms(path).positions, text, atol=1e-4)
 
 
 def test_centred_take_and_b_factor(pdb):

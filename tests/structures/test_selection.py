@@ -60,4 +60,4 @@ def test_ribosome_splits_into_rna_and_twenty_proteins(data):
     assert number[-1] + 1 == 21
     has_phosphorus = [15 in atoms.atomic_numbers[number == n] for n in range(21)]
     assert has_phosphorus == [True] + 20 * [False]
-    assert np.bincount(number)[:3].tolist() == [30262, 2459, 2541]
+    assert np.bincount(number)[:3].tolist() == [30262, 1704, 1624]
