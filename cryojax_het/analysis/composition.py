@@ -97,8 +97,6 @@ def neighbour_accuracy(
     np.add.at(votes, (rows[:, None], label[nearest(latent, count, seed)]), 1.0)
     # Sizes with the image itself: without, they would differ by its own class and so tell of it.
     votes /= np.bincount(label)
-    # Votes that tie are drawn from, or else the order of the labels would decide.
-    votes += 1e-12 * np.random.default_rng(seed).random(votes.shape)
     right = np.argmax(votes, axis=1) == label
     recall = np.bincount(label, right) / np.bincount(label)
     return Score(float(recall.mean()), 1 / len(classes))

@@ -80,8 +80,8 @@ def test_neighbours_find_classes_of_unequal_size():
     values = [neighbour_accuracy(rng.permutation(latent), true, 20).value for _ in range(60)]
     assert abs(np.mean(values) - 1 / 3) < 4 * np.std(values) / np.sqrt(60) + 1 / 50
     # Plain majorities would call nearly all of these the large class.
-    blurred = np.eye(3)[true] * 2 + rng.standard_normal((600, 3))
-    assert neighbour_accuracy(blurred, true, 30).value > 0.65
+    blurred = np.eye(3)[true] * 1.5 + rng.standard_normal((600, 3))
+    assert neighbour_accuracy(blurred, true, 30).value > 0.62
 
 
 def test_one_neighbour_is_scikit_learn_s_classifier():

@@ -86,6 +86,7 @@ def test_a_map_is_split_among_those_that_share_its_population():
     areas = fsc_areas(common, common[[0, 0, 1]], MASK, 8)
     score = set_agreement(areas, np.array([0.6, 0.4]), np.array([0.1, 0.5, 0.4]))
     assert score.value == pytest.approx(1)
+    assert score.chance == pytest.approx(0.52 + 0.48 * areas[1, 0])
     wrong = set_agreement(areas, np.array([0.3, 0.7]), np.array([0.1, 0.5, 0.4]))
     assert wrong.value == pytest.approx(0.7 + 0.3 * areas[1, 0])
 

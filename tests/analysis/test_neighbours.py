@@ -45,19 +45,33 @@ def test_nearest_of_repeated_rows_are_near_others_drawn_evenly():
     latent = rng.standard_normal((6, 2))[place]
     drawn = np.zeros((60, 60))
     for seed in range(300):
-        found = nearest(latent, 12, seed)
+        found = nearest(latent, 25, seed)
         away = np.linalg.norm(latent[:, None] - latent[found], axis=2)
-        expected = np.sort(np.linalg.norm(latent[:, None] - latent, axis=2), axis=1)[:, 1:13]
+        expected = np.sort(np.linalg.norm(latent[:, None] - latent, axis=2), axis=1)[:, 1:26]
         np.testing.assert_allclose(away, expected, atol=1e-12)
-        assert all(len(set(row)) == 12 for row in found)
+        assert all(len(set(row)) == 25 for row in found)
         assert (found != np.arange(60)[:, None]).all()
         np.add.at(drawn, (np.arange(60)[:, None], found), 1)
     # Each of the rows at the border of the neighbourhood comes as often as any other.
     distance = np.linalg.norm(latent[:, None] - latent, axis=2)
     for i in range(60):
-        border = np.isclose(distance[i], np.sort(distance[i])[12]) & (np.arange(60) != i)
+        border = np.isclose(distance[i], np.sort(distance[i])[25]) & (np.arange(60) != i)
         share = drawn[i, border].mean() / 300
         assert np.abs(drawn[i, border] / 300 - share).max() < 5 * np.sqrt(0.25 / 300)
+
+
+def test_rows_of_one_place_come_first_equally_often():
+    latent = np.repeat([[0.0], [1.0], [3.0]], [5, 20, 30], axis=0)
+    first = np.zeros(55)
+    for seed in range(400):
+        # 4 of its own place, then the 20 of the next, then some of the last.
+        found = nearest(latent, 30, seed)[0]
+        assert set(found[:4]) == {1, 2, 3, 4}
+        assert set(found[4:24]) == set(range(5, 25))
+        first[found[[0, 4, 24]]] += 1
+    for rows in (slice(1, 5), slice(5, 25), slice(25, 55)):
+        expected = 400 / len(first[rows])
+        assert np.abs(first[rows] - expected).max() < 5 * np.sqrt(expected)
 
 
 def test_collapsed_latent_draws_from_all():
@@ -88,7 +102,9 @@ def test_similarity_is_the_share_by_a_loop():
     shares = [np.mean([true[state[i], state[j]] for j in near[i]]) for i in range(100)]
     score = neighbourhood_similarity(latent, distances, state)
     assert score.value == pytest.approx(np.mean(shares))
-    assert score.chance < 0.5 < score.value < 1
+    assert 0.5 < score.value < 1
+    others = ~np.eye(100, dtype=bool)
+    assert score.chance == pytest.approx(true[state[:, None], state][others].mean())
 
 
 def test_perfect_latent_scores_one_and_shuffled_ones_chance():
