@@ -1,31 +1,41 @@
-"""The demonstration molecule: a body with a horn and an arm on a hinge, made by formula.
+"""The demonstration molecules: a body with a horn and an arm on a hinge, made by formula.
 
 About 150 Å long, of 300 Gaussians, without any symmetry, and chiral at every angle. The arm turns
-about the z axis through the hinge at the body's end.
+about an axis through the hinge at the body's end: z, or x for the ring.
 """
+
+import abc
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..volumes.base import AbstractVolume
+from ..imaging.rotation import exp
 from ..volumes.gaussians import Gaussians
+from .base import AbstractMolecule
+from .motions.base import Conformer
 
 _HINGE = np.array([36.0, 6.0, 0.0])
 _WIDTH = 3.0  # standard deviation of each Gaussian, Å
 
 
-class HingedMolecule(AbstractVolume):
-    """`V(r; θ)`: 220 Gaussians at rest and 80 that turn by the latent `θ`, radians."""
+class AbstractFormula(AbstractMolecule):
+    """Gaussians of one width whose places are a formula of the latent."""
 
-    latent_size: int = eqx.field(static=True, default=1)
+    @abc.abstractmethod
+    def positions(self, latent: Float[Array, "1"]) -> Float[Array, "j 3"]:
+        """Centres of the Gaussians (x, y, z), Å."""
 
     def at(self, latent: Float[Array, "1"]) -> Gaussians:
         """The molecule with its arm turned by `latent[0]` radians."""
-        positions = hinge_positions(latent[0])
+        positions = self.positions(latent)
         ones = jnp.ones(len(positions), positions.dtype)
         return Gaussians(positions=positions, amplitudes=ones, widths=_WIDTH * ones)
+
+    def conformer(self, latent):
+        positions = self.positions(latent)
+        return Conformer(positions, jnp.ones(len(positions), positions.dtype))
 
     def slice(self, latent, rotation, grid):
         return self.at(latent).slice(latent[:0], rotation, grid)
@@ -37,18 +47,42 @@ class HingedMolecule(AbstractVolume):
         return self
 
 
+class HingedMolecule(AbstractFormula):
+    """`V(r; θ)`: 220 Gaussians at rest and 80 that turn by the latent `θ`, radians."""
+
+    latent_size: int = eqx.field(static=True, default=1)
+
+    def positions(self, latent):
+        return hinge_positions(latent[0])
+
+
+class RingMolecule(AbstractFormula):
+    """`V(r; θ)`: the same body with another arm, a crank about the x axis. It is free to turn all
+    the way round: states lie on a circle."""
+
+    latent_size: int = eqx.field(static=True, default=1)
+
+    def positions(self, latent):
+        return ring_positions(latent[0])
+
+
 def hinge_positions(angle: Float[Array, ""] | float) -> Float[Array, "j 3"]:
     """Centres (x, y, z) in Å with the arm turned by `angle` radians; at 0 their mean is 0."""
+    return _with_arm(_arm(), angle * jnp.array([0.0, 0.0, 1.0]))
+
+
+def ring_positions(angle: Float[Array, ""] | float) -> Float[Array, "j 3"]:
+    """Centres (x, y, z) in Å with the crank turned by `angle` radians; at 0 their mean is 0."""
+    return _with_arm(_crank(), angle * jnp.array([1.0, 0.0, 0.0]))
+
+
+def _with_arm(arm: np.ndarray, turn: Float[Array, "3"]) -> Float[Array, "j 3"]:
+    """Body, horn and an arm turned about the hinge by a rotation vector."""
     fixed = np.concatenate([_body(), _horn()])
-    centre = np.concatenate([fixed, _arm()]).mean(axis=0)
-    real = jnp.result_type(float)
-    c, s = jnp.cos(angle), jnp.sin(angle)
-    zero, one = jnp.zeros_like(c), jnp.ones_like(c)
-    turn = jnp.stack(
-        [jnp.stack([c, -s, zero]), jnp.stack([s, c, zero]), jnp.stack([zero, zero, one])]
-    )
-    arm = jnp.asarray(_arm() - _HINGE, real) @ turn.T + jnp.asarray(_HINGE - centre, real)
-    return jnp.concatenate([jnp.asarray(fixed - centre, real), arm])
+    centre = np.concatenate([fixed, arm]).mean(axis=0)
+    place = lambda values: jnp.asarray(values, turn.dtype)
+    turned = jnp.matmul(place(arm - _HINGE), exp(turn).T, precision="highest")
+    return jnp.concatenate([place(fixed - centre), turned + place(_HINGE - centre)])
 
 
 def _spread(count):
@@ -81,3 +115,15 @@ def _arm():
     y = 14 * u**2 + radius * np.cos(2 * np.pi * w)
     z = -18 * np.maximum(u - 0.6, 0) / 0.4 + radius * np.sin(2 * np.pi * w)
     return _HINGE + np.stack([x, y, z], axis=-1)
+
+
+def _crank():
+    """A bent rod from the hinge: 20 Å along x, then 42 Å across."""
+    u, v, w = _spread(80).T
+    radius = (8 - 4 * u) * np.sqrt(v)
+    along, across = np.minimum(62 * u, 20.0), np.maximum(62 * u - 20.0, 0.0)
+    bent = across > 0
+    side = radius * np.cos(2 * np.pi * w)
+    x = along + np.where(bent, side, 0.0)
+    y = across + np.where(bent, 0.0, side)
+    return _HINGE + np.stack([x, y, radius * np.sin(2 * np.pi * w)], axis=-1)

@@ -1,6 +1,5 @@
 """A molecule of atoms that moves: projected exactly, in whatever state."""
 
-import abc
 from typing import NamedTuple
 
 import equinox as eqx
@@ -11,19 +10,11 @@ from jaxtyping import Array, Float, Int
 
 from ..imaging.grid import FourierGrid
 from ..structures.atoms import Atoms
-from ..volumes.base import AbstractVolume
+from .base import AbstractMolecule
 from .motions.base import AbstractMotion, Conformer
 from .motions.hinge import FixedPoint, hinge
 from .potential import AtomGroup, AtomicPotential, PreparedPotential, element_groups
 from .states import Coordinate
-
-
-class AbstractMolecule(AbstractVolume):
-    """A volume that knows its atoms in every state."""
-
-    @abc.abstractmethod
-    def conformer(self, latent: Float[Array, " d"]) -> Conformer:
-        """Atoms, in the order of the structure, in the state `latent`."""
 
 
 class AtomKind(NamedTuple):
