@@ -230,3 +230,18 @@ def test_overwrite_keeps_the_old_run_where_the_new_input_is_wrong(tmp_path):
     (folder / "run.json").write_text(json.dumps({"format": 1, "status": "finished"}))
     assert main(["reconstruct", "no.star", "-o", str(folder), "--overwrite"]) == 2
     assert (folder / "run.json").is_file()
+
+
+def test_a_suite_by_name_or_file_and_flags_win(tmp_path, capsys):
+    assert main(["simulate", "ring", "-o", str(tmp_path / "a"), "--count", "20"]) == 0
+    assert main(["simulate", "ring", "-o", str(tmp_path / "b"), "--count", "20"]) == 0
+    assert "20 images" in capsys.readouterr().out
+    stack = lambda name: (tmp_path / name / "particles.mrcs").read_bytes()
+    assert stack("a") == stack("b")
+    about = json.loads((tmp_path / "a" / "simulation.json").read_text())
+    assert about["settings"]["count"] == 20
+    assert about["settings"]["motion"]["ring"]["states"] == 100
+    (tmp_path / "mine.toml").write_text('output = "nowhere"\nsize = 64\n[motion.rings]\n')
+    assert main(["simulate", str(tmp_path / "mine.toml"), "-o", str(tmp_path / "c")]) == 2
+    assert "Did you mean `ring`?" in capsys.readouterr().err
+    assert not (tmp_path / "c").exists()

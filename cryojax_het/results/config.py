@@ -14,14 +14,9 @@ from typing import Any
 
 
 def config_table(config: Any) -> dict[str, Any]:
-    """The settings of a dataclass as plain TOML values, one level of tables for nested ones."""
-    table: dict[str, Any] = {}
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        table[field.name] = (
-            config_table(value) if dataclasses.is_dataclass(value) else _plain(field.name, value)
-        )
-    return table
+    """The settings of a dataclass as plain TOML values, nested ones as tables."""
+    names = [field.name for field in dataclasses.fields(config)]
+    return {name: _plain(name, getattr(config, name)) for name in names}
 
 
 def format_toml(table: Mapping[str, Any]) -> str:
@@ -68,6 +63,8 @@ def differences(
 
 
 def _plain(name: str, value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return config_table(value)
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, tuple | list):

@@ -3,6 +3,11 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .motion_settings import MotionSettings
+
+# Fields too rich for flags: a command line leaves them out, a TOML file may set them.
+FILE_ONLY = {"file_only": True}
+
 
 @dataclass(frozen=True)
 class CtfDistribution:
@@ -100,6 +105,8 @@ class Simulation:
     """Standard deviation of the contrast, whose mean is 1."""
     hinge: tuple[float, float] = (0.0, 0.0)
     """Range of the hinge angle of the demonstration molecule, degrees (uniform)."""
+    motion: MotionSettings = field(default_factory=MotionSettings, metadata=FILE_ONLY)
+    """What moves, and how its states are populated: in a TOML file, `[motion]`."""
     b_factor: float = 100.0
     """Envelope exp(-B k²/4) of all images, Å²."""
     atom_b_factor: float | None = None

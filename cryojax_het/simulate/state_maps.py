@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32
 
+from .base import AbstractMolecule
 from .images import Scene
-from .molecule import HingedMolecule
 from .specimen import Specimen
 from .truth import StateAtoms
 
@@ -29,8 +29,13 @@ def _density(scene: Scene, latent: Float[Array, " d"]) -> Float[Array, "n n n"]:
 def state_atoms(specimen: Specimen) -> StateAtoms | None:
     """Atoms (of a molecule by formula: its Gaussians) of all states; None for a map."""
     volume = specimen.scene.volume
-    if not isinstance(volume, HingedMolecule):
+    if not isinstance(volume, AbstractMolecule):
         return None
+    conformer = eqx.filter_jit(lambda molecule, latent: molecule.conformer(latent))
     rows = jnp.asarray(specimen.states.conformation, jnp.result_type(float))
-    positions = np.asarray(jax.vmap(lambda latent: volume.at(latent).positions)(rows), np.float64)
-    return StateAtoms(positions=positions, occupancies=np.ones(positions.shape[:2]))
+    # One state at a time, to the host: together they may be larger than the device's memory.
+    states = [jax.tree.map(np.asarray, conformer(volume, row)) for row in rows]
+    return StateAtoms(
+        positions=np.stack([state.positions for state in states]).astype(np.float64),
+        occupancies=np.stack([state.occupancies for state in states]).astype(np.float64),
+    )
