@@ -37,8 +37,8 @@ SIZE, PIXEL, COUNT = 24, 9.0, 600
 
 def simulated(folder, **settings):
     """The source and truth of a set that is simulated into `folder`."""
-    given = {"count": COUNT, "hinge": (-40.0, 40.0), "snr": 0.2, **settings}
-    run_simulation(Simulation(output=folder, size=SIZE, pixel_size=PIXEL, **given))
+    given = {"count": COUNT, "size": SIZE, "pixel_size": PIXEL, "hinge": (-40.0, 40.0), "snr": 0.2}
+    run_simulation(Simulation(output=folder, **given | settings))
     truth = open_truth(folder)
     return open_particles(truth.particles), truth
 
@@ -170,11 +170,12 @@ def test_the_prior_is_the_best_of_its_shape(hinge, sums):
 
 
 def test_clean_images_of_a_rigid_molecule_give_its_map(tmp_path):
-    source, truth = simulated(tmp_path, hinge=(0.0, 0.0), snr=np.inf)
+    # Pixels that sample the Gaussians of the molecule well: larger ones alias its true map.
+    fine = {"size": 48, "pixel_size": 4.2}
+    source, truth = simulated(tmp_path, hinge=(0.0, 0.0), snr=np.inf, **fine)
     sums = baselines.state_sums(source, truth)
     curve = fourier_shell_correlation(consensus(sums), truth.map(0))
-    assert np.all(curve[1:5] > 0.99)  # the rest is what one division leaves of the CTF
-    assert np.all(curve[1:-1] > 0.8)
+    assert np.all(curve[1:-3] > 0.97)
     # One state is as good as all.
     np.testing.assert_array_equal(oracle_map(sums, truth.states, 0, 0.0), consensus(sums))
 
