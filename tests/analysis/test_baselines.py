@@ -123,6 +123,8 @@ def test_sums_add_up(hinge, sums):
     weights = np.random.default_rng(0).uniform(size=100)
     parts = [sums.equations(weights * (np.arange(100) % 2 == odd)).table for odd in (0, 1)]
     whole = sums.equations(weights).table
+    by_hand = np.tensordot(weights, sums.tables, 1)
+    np.testing.assert_allclose(whole, by_hand, atol=1e-5 * np.abs(whole).max())
     np.testing.assert_allclose(whole, parts[0] + parts[1], atol=1e-5 * np.abs(whole).max())
     # However images are dealt to batches, and wherever tables are.
     few = state_sums.accumulate(source, truth, np.where(state < 2, state, -1), 2, batch=5)
