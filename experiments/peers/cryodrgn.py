@@ -8,9 +8,9 @@ its own back-projection, shows it: density must be positive. Decoded maps are in
 normalised data; scores that depend on scale must fit one.
 
 Cut for two CPU cores: networks of 3 x 256 instead of 3 x 1024, no mixed precision, one thread (two
-threads that wait for each other on a shared machine are several times slower). A small data set
-needs more steps than 20 epochs at a rate of 1e-4 give: 2,000 images at that rate have not begun to
-separate their states; hence the rate of 5e-4 here.
+threads that wait for each other on a shared machine were several times slower). A small data set
+takes few steps per epoch: 2,000 images at cryoDRGN's rate of 1e-4 had after 20 epochs only begun to
+separate their states, and were no better than the consensus; hence the rate of 5e-4 here.
 """
 
 import argparse
