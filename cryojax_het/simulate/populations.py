@@ -1,5 +1,6 @@
 """The states of a molecule: a grid over its coordinates, and the share of each."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,7 +75,7 @@ def _weights(axes, mesh, population: PopulationSettings, folder: Path) -> np.nda
     return np.sum([_basin(axes, mesh, basin) for basin in population.basins], axis=0)
 
 
-def _basin(axes: tuple[Axis, ...], mesh: list[np.ndarray], basin: Basin) -> np.ndarray:
+def _basin(axes: tuple[Axis, ...], mesh: Sequence[np.ndarray], basin: Basin) -> np.ndarray:
     """`weight · exp(-½ Σ (distance / width)²)`, of sum `weight` over the states."""
     if len(basin.centre) != len(axes):
         raise ValueError(

@@ -50,7 +50,7 @@ def make_specimen(settings: Simulation) -> Specimen:
     folder = data_folder(settings)
     path = None if settings.source is None else folder / settings.source
     if path is not None and path.suffix.lower() in MAPS:
-        _check_still(_motion(settings), "A map")
+        _check_still(settings.motion, "A map")
         return Specimen(map_scene(path, settings.size, settings.pixel_size), one_state())
     spacing = 4.0 if settings.pixel_size is None else settings.pixel_size
     size = 64 if settings.size is None else settings.size
@@ -111,7 +111,7 @@ def is_exact(scene: Scene) -> bool:
 
 
 def _of_atoms(path: Path, settings: Simulation, grid: FourierGrid, folder: Path) -> Specimen:
-    motion = _motion(settings)
+    motion = settings.motion
     if motion.ring is not None:
         raise ValueError(f"The ring is a molecule of its own: leave out `source`, here {path}.")
     walks = motion.morph is not None or motion.trajectory is not None
@@ -129,8 +129,8 @@ def _of_atoms(path: Path, settings: Simulation, grid: FourierGrid, folder: Path)
 
 
 def _by_formula(settings: Simulation, grid: FourierGrid, folder: Path) -> Specimen:
-    _check_still(_motion(settings), "A molecule by formula")
-    ring = _motion(settings).ring
+    _check_still(settings.motion, "A molecule by formula")
+    ring = settings.motion.ring
     if ring is not None:
         circle = Coordinate(name="ring", period=2 * np.pi)
         axis = even_axis(circle, (0.0, 360.0), ring.states, np.pi / 180)
@@ -141,12 +141,7 @@ def _by_formula(settings: Simulation, grid: FourierGrid, folder: Path) -> Specim
         axis = even_axis(Coordinate(name="hinge"), (low, high), count, np.pi / 180)
         volume = HingedMolecule()
     scene = _formula_scene(volume, _own_units(axis), grid)
-    return Specimen(scene, grid_states((axis,), _motion(settings).population, folder))
-
-
-def _motion(settings: Simulation) -> MotionSettings:
-    # INTERIM: until `Simulation` has the field.
-    return vars(settings).get("motion", MotionSettings())
+    return Specimen(scene, grid_states((axis,), settings.motion.population, folder))
 
 
 def _own_units(axis: Axis) -> np.ndarray:
