@@ -19,6 +19,7 @@ commands:
   inspect      what a particle file holds, and what a reconstruction of it will need
   simulate     particle images of a structure or a map, with complete truth
   reconstruct  half-maps, their FSC and a Wiener-filtered map from known poses
+  validate     scores of any method against the truth, or against another run
 
 examples:
   cryojax-het demo
@@ -66,6 +67,21 @@ examples:
   cryojax-het reconstruct particles.star -o run4 --passes 3 --refine
   cryojax-het reconstruct --config run1/config.toml -o run5 --passes 2
   srun -n 4 cryojax-het reconstruct particles.star -o run6 --distributed
+"""
+
+_VALIDATE = """Score a run, or plain files of any method, against the truth or against another run.
+
+RUN is a run folder, or a folder with latents.npy, labels.npy (one row per image, in the order of
+the particle file) and maps/: particle_000123.mrc by image row; latent_000.mrc with their latents
+in maps/latents.npy; class_000.mrc by label; or mean.mrc. What the scores of a data set are held
+against (masks, consensus, back-projection with true labels, ideal observer) is made by the first
+validation, which takes minutes, and kept beside the truth as references.h5.
+
+examples:
+  cryojax-het validate run1 --truth sim
+  cryojax-het validate cryodrgn_files --truth sim/truth.h5 -o scores
+  cryojax-het validate run1 --against run2
+  cryojax-het validate run1 --against run2 --truth sim
 """
 
 
@@ -133,11 +149,22 @@ def reconstruct(line: Sequence[str]) -> None:
     print(f"{config.output}: {summary['resolution']:.2f} Å (FSC 0.143, masked and corrected).")
 
 
+def validate(line: Sequence[str]) -> None:
+    """`cryojax-het validate`."""
+    from .commands.settings import General, parse
+    from .commands.validate import ValidateConfig
+    from .commands.validate import validate as run_validation
+
+    config, _ = parse(ValidateConfig, "run", line, _VALIDATE, General)
+    run_validation(config, line)
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "demo": demo,
     "inspect": inspect,
     "simulate": simulate,
     "reconstruct": reconstruct,
+    "validate": validate,
 }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import final
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from .figures import new_figure, save_figure, scale_bar
 
@@ -41,12 +41,14 @@ def plot_image_curves(
 @final
 @dataclass(frozen=True, kw_only=True)
 class CoordinateReadout:
-    """One true coordinate per image, and what the latent says of it."""
+    """One true coordinate per image, and what the latent says of it; `categorical`: both are names
+    of classes."""
 
     name: str
     truth: Float[np.ndarray, " n"]
     readout: Float[np.ndarray, " n"]
     period: float | None = None
+    categorical: bool = False
 
 
 def plot_latents(
@@ -56,7 +58,7 @@ def plot_latents(
     most: int = 20000,
 ) -> None:
     """Above, the two leading principal components of the latents, coloured by each coordinate;
-    below, its cross-validated read-out against the truth."""
+    below, its cross-validated read-out against the truth (dots of classes are scattered)."""
     columns = len(coordinates)
     figure, axes = new_figure(3.8 * columns, 6.8, (2, columns))
     shown = np.random.default_rng(0).permutation(len(latents))[:most]
@@ -70,10 +72,27 @@ def plot_latents(
         dots = top.scatter(plane[shown, 0], plane[shown, 1], c=truth, **marks)
         figure.colorbar(dots, ax=top, label=coordinate.name)
         top.set(xlabel="latent, component 1", ylabel="component 2")
-        below.scatter(truth, coordinate.readout[shown], c=truth, **marks)
+        scatter = _jitter(len(shown)) if coordinate.categorical else np.zeros((2, 1))
+        below.scatter(truth + scatter[0], coordinate.readout[shown] + scatter[1], c=truth, **marks)
         ends = [coordinate.truth.min(), coordinate.truth.max()]
         below.plot(ends, ends, color="0.4", lw=0.8, ls="--")
         below.set(xlabel=f"true {coordinate.name}", ylabel="read out of the latent")
+    save_figure(figure, path)
+
+
+def plot_states(
+    path: Path,
+    states: Int[np.ndarray, " t"],
+    scores: Mapping[str, Float[np.ndarray, " t"]],
+    mask: str,
+) -> None:
+    """FSC area of every true state's mean map under `mask`, by name."""
+    figure, [[axes]] = new_figure(6.0, 3.2)
+    for colour, (name, values) in zip(_COLOURS, scores.items(), strict=False):
+        axes.plot(states, values, ".-", color=colour, label=name, lw=1.0, ms=4)
+    axes.set(xlabel="true state", ylabel="FSC area of its mean map", title=mask)
+    axes.grid(alpha=0.25)
+    axes.legend(fontsize=8)
     save_figure(figure, path)
 
 
@@ -92,12 +111,12 @@ def plot_populations(
 def plot_matrices(
     path: Path, matrices: Mapping[str, Float[np.ndarray, "a b"]], labels: tuple[str, str]
 ) -> None:
-    """Agreement matrices between the maps of two runs; rows are those of the first."""
+    """Agreement matrices of two runs by name; `labels` of their rows and columns."""
     figure, [axes] = new_figure(4.4 * len(matrices), 3.8, (1, len(matrices)))
     for place, (name, matrix) in zip(axes, matrices.items(), strict=True):
         mesh = place.imshow(matrix, cmap="magma", origin="lower", interpolation="nearest")
         figure.colorbar(mesh, ax=place)
-        place.set(title=name, ylabel=f"map of {labels[0]}", xlabel=f"map of {labels[1]}")
+        place.set(title=name, ylabel=labels[0], xlabel=labels[1])
     save_figure(figure, path)
 
 
@@ -118,6 +137,10 @@ def plot_montage(
             place.imshow(picture, cmap="gray", vmin=low, vmax=high, origin="lower")
     scale_bar(axes[1, 0], states.shape[-1], pixel_size)
     save_figure(figure, path)
+
+
+def _jitter(count: int) -> Float[np.ndarray, "2 n"]:
+    return np.random.default_rng(1).uniform(-0.3, 0.3, (2, count))
 
 
 def _two_leading(latents: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n 2"]:

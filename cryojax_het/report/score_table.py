@@ -1,21 +1,29 @@
 """Scores as text for a terminal: what a reader needs in the order of asking."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 _WIDTH = 34
+_NONE = "–"
 
 
 def score_text(scores: Mapping[str, Any]) -> str:
-    """The tables of what `analysis/validation.py` returns, each where it was scored."""
-    parts = [_head(scores)]
-    parts += [_maps(scores["maps"])] if "maps" in scores else []
-    parts += [_latents(scores)] if "latents" in scores else []
-    parts += [_populations(scores["populations"])] if "populations" in scores else []
-    parts += [_spread(scores["spread"])] if "spread" in scores else []
-    parts += [_calibration(scores["calibration"])] if "calibration" in scores else []
-    parts += [_agreement(scores["agreement"])] if "agreement" in scores else []
-    return "\n\n".join(parts)
+    """The tables of what `analysis/validation.py` returns, each where it was scored; a dash where
+    a number has no meaning."""
+    tables = {
+        "maps": _maps,
+        "states": _states,
+        "latents": lambda found: _relative("latents", found),
+        "labels": lambda found: _relative("labels", found),
+        "leaks": _leaks,
+        "populations": _populations,
+        "spread": _spread,
+        "calibration": _calibration,
+        "agreement": _agreement,
+    }
+    parts = [table(scores[name]) for name, table in tables.items() if scores.get(name)]
+    return "\n\n".join([_head(scores), *parts])
 
 
 def _head(scores: Mapping[str, Any]) -> str:
@@ -29,46 +37,53 @@ def _head(scores: Mapping[str, Any]) -> str:
     if "headline" in scores:
         best = scores["headline"]
         lines.append(
-            f"gap closed {best['gap_closed']:.0%} ({best['mask']}: {best['value']:.3f}, "
+            f"gap closed {_share(best['gap_closed'])} ({best['mask']}: {best['value']:.3f}, "
             f"consensus {best['consensus']:.3f}, true labels {best['oracle']:.3f})"
         )
     return "\n".join(lines)
 
 
 def _maps(maps: Mapping[str, Any]) -> str:
+    return _areas("maps: FSC area", maps)
+
+
+def _states(states: Mapping[str, Any]) -> str:
+    return _areas("mean map of each true state", states["by mask"])
+
+
+def _areas(title: str, masks: Mapping[str, Any]) -> str:
     rows = []
-    for mask, score in maps.items():
+    for mask, score in masks.items():
         method, oracle, consensus = score["method"], score["oracle"], score["consensus"]
         low, high = method["quartiles"]
-        middle = [f"{s['median']:.3f}" for s in (method, consensus, oracle)]
-        found = f"{method['resolution']:.1f} Å"
-        rows.append([mask, *middle, f"{score['gap_closed']:.0%}", f"{low:.3f}-{high:.3f}", found])
-    head = ["maps: FSC area", "method", "consensus", "true labels", "gap", "quartiles", "FSC 0.5"]
+        middle = [_number(s["median"]) for s in (method, consensus, oracle)]
+        found = f"{_number(method['resolution'], 1)} Å"
+        rows.append([mask, *middle, _share(score["gap_closed"]), f"{low:.3f}-{high:.3f}", found])
+    head = [title, "method", "consensus", "true labels", "gap", "quartiles", "FSC 0.5"]
     return _table(head, rows)
 
 
-def _latents(scores: Mapping[str, Any]) -> str:
+def _relative(title: str, scores: Mapping[str, Any]) -> str:
     rows = [
-        [name, *(f"{s[key]:.3f}" for key in ("value", "chance", "ceiling")), f"{s['share']:.0%}"]
-        for name, s in scores["latents"].items()
+        [name, *(_number(s[key]) for key in ("value", "chance", "ceiling")), _share(s["share"])]
+        for name, s in scores.items()
     ]
-    table = [_table(["latents", "value", "chance", "ceiling", "share"], rows)] if rows else []
-    leaks = [
-        [f"imbalance to {name}", f"{s['value']:.3f}", "1.000"]
-        for name, s in scores["leaks"].items()
+    return _table([title, "value", "chance", "ceiling", "share"], rows)
+
+
+def _leaks(scores: Mapping[str, Any]) -> str:
+    rows = [
+        [f"imbalance to {name}", _number(s["value"]), _number(s["chance"])]
+        for name, s in scores.items()
     ]
-    table.append(_table(["leaks (1: none)", "value", "chance"], leaks))
-    return "\n\n".join(table)
+    return _table(["leaks (1: none)", "value", "chance"], rows)
 
 
 def _populations(found: Mapping[str, Any]) -> str:
-    rows = [
-        ["earth mover's distance", *(f"{found[k]:.4f}" for k in ("distance", "flat", "ceiling"))],
-        [
-            "free energy error, k_B T",
-            *(f"{found['free_energy'][k]:.3f}" for k in ("value", "chance", "ceiling")),
-        ],
-    ]
+    energy = found["free_energy"]
+    distances = [_number(found[key], 4) for key in ("distance", "flat", "ceiling")]
+    errors = [_number(energy[key]) for key in ("value", "chance", "ceiling")]
+    rows = [["earth mover's distance", *distances], ["free energy error, k_B T", *errors]]
     return _table(["populations (0: exact)", "method", "flat", "best possible"], rows)
 
 
@@ -86,8 +101,19 @@ def _calibration(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _agreement(found: Mapping[str, Any]) -> str:
-    rows = [[name, f"{s['value']:.3f}", f"{s['chance']:.3f}"] for name, s in found.items()]
-    return _table(["agreement of the two", "value", "chance"], rows)
+    rows = [
+        [name, _number(s["value"]), _number(s["chance"]), _share(s["share"])]
+        for name, s in found.items()
+    ]
+    return _table(["agreement of the two", "value", "chance", "share"], rows)
+
+
+def _number(value: float, digits: int = 3) -> str:
+    return f"{value:.{digits}f}" if math.isfinite(value) else _NONE
+
+
+def _share(value: float) -> str:
+    return f"{value:.0%}" if math.isfinite(value) else _NONE
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

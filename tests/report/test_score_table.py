@@ -47,7 +47,7 @@ def test_agreement_and_populations():
     text = score_text(
         {
             "method": "a and b",
-            "agreement": {"neighbours in common": {"value": 0.4, "chance": 0.02}},
+            "agreement": {"neighbours in common": {"value": 0.4, "chance": 0.02, "share": 0.39}},
             "populations": {
                 "distance": 0.01,
                 "flat": 0.2,
@@ -57,6 +57,6 @@ def test_agreement_and_populations():
         }
     )
     lines = [line.split() for line in text.splitlines()]
-    assert ["neighbours", "in", "common", "0.400", "0.020"] in lines
+    assert ["neighbours", "in", "common", "0.400", "0.020", "39%"] in lines
     assert ["earth", "mover's", "distance", "0.0100", "0.2000", "0.0050"] in lines
     assert ["free", "energy", "error,", "k_B", "T", "0.300", "1.200", "0.200"] in lines

@@ -1,0 +1,89 @@
+"""`cryojax-het validate`: the scores of a method against the truth, or against another method."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+from ..particles.stack import ReadOptions
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ValidateConfig:
+    """What is scored, and against what."""
+
+    run: Path
+    """Run folder, or a folder with latents.npy, labels.npy or maps/ of any method."""
+    truth: Path | None = None
+    """truth.h5 of a simulated data set, or its folder."""
+    against: Path | None = None
+    """Another run on the same images, to compare without truth."""
+    particles: Path | None = None
+    """Particle file of the images; by default the particles.star beside the truth."""
+    maps: Path | None = None
+    """Folder of the maps of the run, where they are elsewhere."""
+    output: Path | None = None
+    """Folder for scores.json and the figures; by default `validation` in the run's."""
+    images: int = 200
+    """Images whose maps are scored one by one; 100 at least for stable medians."""
+    latent_images: int = 3000
+    """Images that the ideal observer looks at, on which latents are scored."""
+    seed: int = 0
+    """Of the images drawn, and of ties."""
+    read: ReadOptions = field(default_factory=ReadOptions)
+    """How stacks are found and read."""
+
+    def __post_init__(self):
+        if self.truth is None and self.against is None:
+            raise ValueError(
+                "Nothing to score against: give a simulated data set by `--truth`, or another run "
+                "on the same images by `--against`."
+            )
+        for name in ("images", "latent_images"):
+            if getattr(self, name) < 10:
+                flag = f"--{name.replace('_', '-')}"
+                raise ValueError(f"`{flag}` must be 10 or more. Got {getattr(self, name)}.")
+
+    @property
+    def folder(self) -> Path:
+        """Where results go."""
+        return self.output or self.run / "validation"
+
+
+def validate(config: ValidateConfig, command: Sequence[str]) -> dict[str, Any]:
+    """Score, write `scores.json` and figures, print the table; returns the scores.
+
+    Nothing is written before all is computed. Raises `FileNotFoundError` and `ValueError` where an
+    input is missing or does not fit, `OSError` where results cannot be written.
+    """
+    from ..report.score_report import ScoreReport
+    from ..report.score_table import score_text
+    from .validate_truth import truth_report
+
+    _check_paths(config)
+    report = ScoreReport({"method": str(config.run), "command": list(command)})
+    if config.truth is not None:
+        report = report.with_part(truth_report(config, config.truth))
+    report.write(config.folder)
+    print(score_text(report.scores))
+    print(f"\n{config.folder}: scores.json, {', '.join(report.figures)}")
+    return dict(report.scores)
+
+
+def _check_paths(config: ValidateConfig) -> None:
+    """Before the work, not after it."""
+    for path in (config.run, config.against, config.maps):
+        if path is not None and not path.is_dir():
+            raise FileNotFoundError(
+                f"{path} is no folder: give a run folder, or one with latents.npy, labels.npy or "
+                "maps/."
+            )
+    there = config.folder
+    if there.exists() and not there.is_dir():
+        raise FileExistsError(f"{there} is a file: choose another output by `-o`.")
+    while not there.exists():
+        there = there.parent
+    if not os.access(there, os.W_OK):
+        raise PermissionError(f"{there} is not writable: choose another output by `-o`.")

@@ -1,0 +1,89 @@
+"""The figures of a validation, by file name: each a function that draws it at a path."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from ..analysis.landscape import assign_states, populations
+from ..analysis.latent_scores import ScoredImages
+from ..analysis.map_scores import areas
+from ..analysis.readout import read_out
+from ..analysis.validation import LatentValidation, MapValidation
+from .score_plots import (
+    CoordinateReadout,
+    plot_image_curves,
+    plot_latents,
+    plot_populations,
+    plot_states,
+)
+
+Figures = dict[str, Callable[[Path], None]]
+_SHOWN = {"method": "this run", "consensus": "consensus", "oracle": "true labels"}
+
+
+def map_figures(found: MapValidation) -> Figures:
+    """FSC per image by mask, and the area of every state's mean map under that of the headline."""
+    panels = {mask: _shown(found.sets(mask)) for mask in found.method}
+    mask = found.references.headline
+    by_state = {name: areas(c) for name, c in _shown(found.state_sets(mask)).items()}
+    return {
+        "fsc.png": lambda path: plot_image_curves(path, panels, found.length),
+        "states.png": lambda path: plot_states(path, found.states.states, by_state, mask),
+    }
+
+
+def latent_figures(found: LatentValidation, seed: int = 0) -> Figures:
+    """Latents coloured by the truth and read out against it, and populations of the states; none
+    for a rigid molecule."""
+    images = found.images
+    if not images.varied:
+        return {}
+    readouts = list(coordinate_readouts(found.latent, images, seed))
+    ones, count = np.ones(len(found.rows)), len(images.states)
+    embedding = images.states.embedding()
+    shares = {"truth": populations(images.state, ones, count)}
+    for name, latent in (("this run", found.latent), ("best possible", found.ideal)):
+        state = assign_states(latent, embedding, images.state, seed)
+        shares[name] = populations(state, ones, count)
+    return {
+        "latents.png": lambda path: plot_latents(path, found.latent, readouts),
+        "populations.png": lambda path: plot_populations(path, shares, "state"),
+    }
+
+
+def coordinate_readouts(
+    latent: Float[np.ndarray, "n d"], images: ScoredImages, seed: int = 0
+) -> Iterator[CoordinateReadout]:
+    """Each coordinate that varies, and what the latent says of it: the mean over neighbours, of
+    angles that of cosine and sine, of classes the one that most neighbours have."""
+    for number, coordinate in enumerate(images.states.coordinates):
+        truth = images.coordinate(number)
+        if np.ptp(truth) == 0:
+            continue
+        if coordinate.categorical:
+            classes, member = np.unique(truth, return_inverse=True)
+            votes = read_out(latent, np.eye(len(classes))[member.ravel()], seed).predicted
+            found = classes[np.argmax(votes, axis=1)]
+        elif coordinate.period is not None:
+            angle = 2 * np.pi * truth / coordinate.period
+            circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+            x, y = read_out(latent, circle, seed).predicted.T
+            # The branch of the truth: from its least value on.
+            start = truth.min()
+            turn = np.arctan2(y, x) / (2 * np.pi) * coordinate.period
+            found = start + np.mod(turn - start, coordinate.period)
+        else:
+            found = read_out(latent, truth[:, None], seed).predicted[:, 0]
+        yield CoordinateReadout(
+            name=coordinate.name,
+            truth=truth,
+            readout=found,
+            period=coordinate.period,
+            categorical=coordinate.categorical,
+        )
+
+
+def _shown(sets: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {_SHOWN[name]: values for name, values in sets.items()}
