@@ -1,42 +1,17 @@
 """`cryojax-het reconstruct`: half-maps, their FSC and a Wiener-filtered map from known poses."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Literal, final
 
-from ..particles.stack import ReadOptions
+from .image_settings import ImageSettings
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class ReconstructConfig:
+class ReconstructConfig(ImageSettings):
     """Settings of a reconstruction."""
 
-    particles: Path
-    """Particle file: .star, .cs, .npz, or a stack (.mrcs, .txt) with --poses and --ctf."""
-    output: Path
-    """Run folder; an interrupted run there is taken up where it was."""
-    passthrough: tuple[Path, ...] = ()
-    """Passthrough .cs files, joined by uid."""
-    poses: Path | None = None
-    """cryoDRGN's poses.pkl."""
-    ctf: Path | None = None
-    """cryoDRGN's ctf.pkl."""
-    read: ReadOptions = field(default_factory=ReadOptions)
-    """How stacks are found and read."""
-    box: int | None = None
-    """Fourier-crop the images to this even number of pixels."""
-    pixel_size_out: float | None = None
-    """Å per pixel of a common grid for optics groups that differ; None: the finest one."""
-    invert: bool = False
-    """Multiply the images by -1 (dark particles)."""
-    normalise: bool = False
-    """Give the background of each image mean 0 and standard deviation 1."""
-    diameter: float | None = None
-    """Particle diameter, Å: beyond it images are background. None: 0.9 of the box."""
-    window: bool = False
-    """Replace what lies beyond the diameter by its mean, with a soft edge."""
     passes: int = 1
     """Passes over the data; from the second on the noise is re-estimated from residuals."""
     contrast: bool = False
@@ -50,16 +25,6 @@ class ReconstructConfig:
     method: Literal["auto", "exact", "diagonal"] = "auto"
     """Solution of the normal equations: exact (conjugate gradients) or diagonal (one division);
     auto: exact up to a box of some 160 pixels, where its memory is small."""
-    mask: Path | None = None
-    """Soft mask (.mrc) for the FSC; None: made from the map."""
-    seed: int = 0
-    """Half-sets where the file has none, and the sample for the noise."""
-    batch: int | None = None
-    """Images per batch; None: by box size."""
-    devices: int | None = None
-    """CPU devices to spread the work over; None: one per core where memory allows."""
-    checkpoint_seconds: float = 60.0
-    """Seconds between checkpoints."""
 
     def __post_init__(self):
         later = {"contrast": self.contrast, "refine": self.refine}
@@ -70,15 +35,6 @@ class ReconstructConfig:
             raise ValueError("`--refine` estimates the contrast too: leave `--contrast` out.")
         if self.passes < 1:
             raise ValueError(f"`--passes` must be at least 1. Got {self.passes}.")
-
-    def inputs(self) -> list[Path]:
-        """The files whose change would make another run of this."""
-        given = (self.particles, *self.passthrough, self.poses, self.ctf, self.mask)
-        return [path for path in given if path is not None]
-
-    def result_settings(self) -> "ReconstructConfig":
-        """Without what cannot change the result, for the comparison with an earlier run."""
-        return replace(self, checkpoint_seconds=60.0, read=replace(self.read, threads=8))
 
 
 def reconstruct(config: ReconstructConfig, command: Sequence[str]) -> dict:

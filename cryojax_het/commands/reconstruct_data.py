@@ -14,7 +14,7 @@ from ..particles.resample import Resampled
 from ..particles.source import AbstractImageSource, Particles, assign_halves
 
 if TYPE_CHECKING:
-    from .reconstruct import ReconstructConfig
+    from .image_settings import ImageSettings
 
 LOG = logging.getLogger("cryojax_het")
 BATCH_MEMORY = (
@@ -54,7 +54,7 @@ class Data:
         return self.particles.pixel_size
 
 
-def load_data(config: "ReconstructConfig") -> Data:
+def load_data(config: "ImageSettings") -> Data:
     """Opens the particle file and brings all images to one even grid."""
     source = open_particles(
         config.particles,
@@ -96,7 +96,7 @@ def _check_mask(mask: Path, size: int) -> None:
 
 
 def _on_one_grid(
-    source: AbstractImageSource, particles: Particles, config: "ReconstructConfig"
+    source: AbstractImageSource, particles: Particles, config: "ImageSettings"
 ) -> AbstractImageSource:
     """`source` itself where all images share an even box and a pixel size, else resampled."""
     if np.any(particles.size == 0):

@@ -12,13 +12,6 @@ import numpy as np
 from tqdm import tqdm
 
 from ..imaging.grid import FourierGrid
-from ..imaging.preparation import (
-    AbstractPreparation,
-    Invert,
-    NormaliseBackground,
-    Window,
-    soft_disc,
-)
 from ..inference.devices import (
     data_mesh,
     first_process_first,
@@ -34,14 +27,15 @@ from ..inference.half_maps import (
     run_pass,
 )
 from ..inference.model import Model
-from ..inference.noise_estimation import background_noise, group_count, noise_from_residuals
+from ..inference.noise_estimation import group_count, noise_from_residuals
 from ..inference.posteriors.as_given import AsGiven
 from ..inference.prior import LocalPrior
 from ..inference.updates.least_squares import LeastSquares
-from ..particles.loader import HostLatents, Loader, Pixels, Placement
+from ..particles.loader import Placement
 from ..results.config import config_table
 from ..results.run import RunFolder, RunRecord, open_run
 from ..volumes.voxels import Voxels
+from .image_preparation import image_loader, initial_noise
 from .reconstruct import ReconstructConfig
 from .reconstruct_checkpoint import Setting, resume, save, set_models
 from .reconstruct_data import Data
@@ -80,56 +74,21 @@ def run(config: ReconstructConfig, data: Data, command: Sequence[str]) -> dict:
 
 
 def _setting(config, data, mesh) -> Setting:
-    stored = FourierGrid(data.stored, data.pixel_size)
-    grid = stored.crop(data.size)
-    pixels = Pixels(stored, data.size, _steps(config, data))
+    grid = FourierGrid(data.stored, data.pixel_size).crop(data.size)
     update = LeastSquares(
         grid.pixel_size, data.size, mesh, method=choose_method(config.method, data.size)
     )
+    placement = Placement(place_batch(mesh), own_part)
+    batch = data.batch_size(config.batch, mesh.size)
+    loader = image_loader(config, data, data.size, batch, placement)
     particles = data.particles
-    shift = np.zeros((len(particles), 2)) if particles.shift is None else particles.shift
-    loader = Loader(
-        data.source,
-        HostLatents.of_poses(particles.rotation, shift),
-        pixels,
-        data.batch_size(config.batch, mesh.size),
-        Placement(place_batch(mesh), own_part),
-    )
     return Setting(config, data, grid, update, loader, group_count(particles.group))
-
-
-def _radius(config, data) -> float:
-    """Of the particle, in stored pixels."""
-    diameter = config.diameter or 0.9 * data.stored * data.pixel_size
-    radius = diameter / 2 / data.pixel_size
-    if not 2 <= radius < data.stored / 2:
-        raise ValueError(
-            f"`--diameter` must lie inside the box of {data.stored * data.pixel_size:g} Å, so that "
-            f"some background is left. Got {diameter:g}."
-        )
-    return radius
-
-
-def _steps(config, data):
-    radius = _radius(config, data)
-    disc = jnp.asarray(soft_disc(data.stored, radius, 0.0))
-    steps: list[AbstractPreparation] = [Invert()] if config.invert else []
-    if config.normalise:
-        steps.append(NormaliseBackground(1 - disc))
-    if config.window:
-        steps.append(Window(jnp.asarray(soft_disc(data.stored, radius, 5.0))))
-    return tuple(steps)
 
 
 def _start(setting: Setting) -> HalfMaps:
     """Before the first pass: background noise, no volume, poses as given."""
     config, data = setting.config, setting.data
-    radius = _radius(config, data)
-    background = 1 - soft_disc(data.stored, radius, 0.0)
-    # The windowed region is constant: the noise is measured before the window.
-    steps = tuple(s for s in setting.loader.pixels.steps if not isinstance(s, Window))
-    pixels = Pixels(setting.loader.pixels.grid, data.size, steps)
-    noise = background_noise(data.source, pixels, background, config.seed)
+    noise = initial_noise(config, data, setting.loader.pixels)
     empty = Voxels(voxels=jnp.zeros((data.size,) * 3, jnp.float32), spacing=setting.grid.pixel_size)
     prior = LocalPrior(
         np.deg2rad(config.refine_angle), config.refine_shift, jnp.ones(()), 0.3 * jnp.ones(())
