@@ -80,7 +80,7 @@ def choose_bandwidth(
 
     - `score(map, true map)`: larger is better.
     """
-    tried, share = _sample(sums.counts, sample)
+    tried, share = _sample(sums.groups.counts, sample)
     scores = np.zeros(len(bandwidths))
     for state, weight in zip(tried, share, strict=True):
         truth = true_map(int(state))

@@ -20,6 +20,7 @@ from cryojax_het.analysis.fsc import fourier_shell_correlation
 from cryojax_het.imaging.grid import FourierGrid
 from cryojax_het.imaging.image import Batch
 from cryojax_het.imaging.noise import ColouredNoise
+from cryojax_het.inference import group_tables
 from cryojax_het.inference.updates.methods import Diagonal
 from cryojax_het.inference.updates.normal_equations import NormalEquations
 from cryojax_het.inference.updates.wiener import shell_weights
@@ -119,22 +120,25 @@ def test_no_bandwidth_is_labels_alone_and_infinite_is_the_consensus(hinge, sums)
 def test_sums_add_up(hinge, sums):
     source, truth = hinge
     state = truth.images.state
-    np.testing.assert_array_equal(sums.counts, np.bincount(state, minlength=100))
+    np.testing.assert_array_equal(sums.groups.counts, np.bincount(state, minlength=100))
     weights = np.random.default_rng(0).uniform(size=100)
-    parts = [sums.equations(weights * (np.arange(100) % 2 == odd)).table for odd in (0, 1)]
-    whole = sums.equations(weights).table
-    by_hand = np.tensordot(weights, sums.tables, 1)
+    parts = [sums.groups.equations(weights * (np.arange(100) % 2 == odd)).table for odd in (0, 1)]
+    whole = sums.groups.equations(weights).table
+    by_hand = np.tensordot(weights, sums.groups.tables, 1)
     np.testing.assert_allclose(whole, by_hand, atol=1e-5 * np.abs(whole).max())
     np.testing.assert_allclose(whole, parts[0] + parts[1], atol=1e-5 * np.abs(whole).max())
     # However images are dealt to batches, and wherever tables are.
     few = state_sums.accumulate(source, truth, np.where(state < 2, state, -1), 2, batch=5)
-    np.testing.assert_allclose(few.tables, sums.tables[:2], atol=1e-6 * few.tables.max())
+    np.testing.assert_allclose(
+        few.groups.tables, sums.groups.tables[:2], atol=1e-6 * few.groups.tables.max()
+    )
     with pytest.raises(ValueError, match="not be negative"):
         sums.map(-weights)
 
 
 def test_a_state_without_images_has_no_map(sums):
-    empty = replace(sums, counts=np.where(np.arange(100) == 3, 0, sums.counts))
+    counts = np.where(np.arange(100) == 3, 0, sums.groups.counts)
+    empty = replace(sums, groups=replace(sums.groups, counts=counts))
     assert not np.any(empty.map(np.eye(100)[3]))
 
 
@@ -143,10 +147,10 @@ def test_tables_that_are_too_large_go_to_a_file(hinge, monkeypatch):
     state = truth.images.state
     groups = np.where(state < 3, state, -1)
     held = state_sums.accumulate(source, truth, groups, 3)
-    monkeypatch.setattr(state_sums, "_LARGEST", 0)
+    monkeypatch.setattr(group_tables, "_LARGEST", 0)
     filed = state_sums.accumulate(source, truth, groups, 3)
-    assert isinstance(filed.tables, np.memmap)
-    np.testing.assert_array_equal(filed.tables, held.tables)
+    assert isinstance(filed.groups.tables, np.memmap)
+    np.testing.assert_array_equal(filed.groups.tables, held.groups.tables)
     np.testing.assert_array_equal(filed.map(np.ones(3)), held.map(np.ones(3)))
 
 
