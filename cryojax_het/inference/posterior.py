@@ -58,6 +58,37 @@ class Gaussian(eqx.Module):
         return jnp.asarray(jax.vmap(density)(conformation, means, self.covariance))
 
 
+class LinearGaussian(eqx.Module):
+    """Normal belief on the conformation of a linear volume, its contrast integrated over.
+
+    - `covariance`: of the conformation; `log_likelihood`: `log p(y) - log p(y | no particle)`;
+    - `first`, `second`: `E[c h]` and `E[c² h hᵀ]` of contrast `c` and `h = (1, z)`, all that least
+      squares for the mean and the components need.
+    """
+
+    latents: Latents
+    covariance: Float[Array, "b d d"]
+    first: Float[Array, "b q"]
+    second: Float[Array, "b q q"]
+    log_likelihood: Float[Array, " b"]
+
+    def normal(self) -> Gaussian:
+        """The belief on the conformation alone."""
+        return Gaussian(self.latents, self.covariance)
+
+    def mean(self) -> Latents:
+        """Latents at the mean conformation and contrast."""
+        return self.latents
+
+    def sample(self, key: PRNGKeyArray) -> Latents:
+        """One draw of each image's conformation."""
+        return self.normal().sample(key)
+
+    def log_prob(self, conformation: Float[Array, "b d"]) -> Float[Array, " b"]:
+        """Log density of each image's `conformation`."""
+        return self.normal().log_prob(conformation)
+
+
 class Hypotheses(eqx.Module):
     """Weighted alternatives for the latents of each image: `latents` `[b, h]`."""
 
@@ -79,7 +110,7 @@ class Hypotheses(eqx.Module):
         return self.log_weight
 
 
-Posterior = TypeVar("Posterior", Point, Gaussian, Hypotheses)
+Posterior = TypeVar("Posterior", Point, Gaussian, LinearGaussian, Hypotheses)
 
 
 class AbstractPosterior(eqx.Module, Generic[Posterior]):

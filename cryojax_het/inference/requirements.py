@@ -1,6 +1,12 @@
 """What a method of inference needs of a model, checked with the remedy in the error."""
 
+import equinox as eqx
+import jax.numpy as jnp
+
 from ..imaging.noise import AbstractGaussianNoise, AbstractNoise
+from ..volumes.base import AbstractVolume
+from ..volumes.linear import FourierLinear, LinearVolume
+from ..volumes.voxels import FourierVoxels, Voxels
 from .prior import AbstractPrior, LocalPrior
 
 
@@ -19,3 +25,20 @@ def local_prior(prior: AbstractPrior, who: str) -> LocalPrior:
     if not isinstance(prior, LocalPrior):
         raise TypeError(f"`{who}` needs a `LocalPrior`. Got {type(prior).__name__}.")
     return prior
+
+
+def linear_volume(volume: AbstractVolume, who: str) -> LinearVolume | FourierLinear:
+    """`volume`, known to be linear in its latent; a rigid one is linear without components.
+
+    `TypeError` where it is not."""
+    if isinstance(volume, FourierVoxels):
+        volume = volume.source
+    if isinstance(volume, Voxels):
+        none = jnp.zeros((0, *volume.voxels.shape), volume.voxels.dtype)
+        components = eqx.tree_at(
+            lambda v: (v.voxels, v.spacing), volume, (none, jnp.zeros(0, volume.spacing.dtype))
+        )
+        return LinearVolume(mean=volume, components=components, latent_size=0)
+    if not isinstance(volume, LinearVolume | FourierLinear):
+        raise TypeError(f"`{who}` needs a `LinearVolume`. Got {type(volume).__name__}.")
+    return volume

@@ -82,9 +82,17 @@ class FourierLinear(AbstractVolume):
             latent_size=source.latent_size,
         )
 
-    def slice(self, latent, rotation, grid):
+    def planes(self, rotation: Float[Array, "3 3"], grid: FourierGrid) -> Float[Array, "y x c 2"]:
+        """Slices of the mean and of each component apart: real and imaginary parts."""
+        parts = self._parts(rotation, grid)
+        return parts.reshape(*parts.shape[:-1], -1, 2)
+
+    def _parts(self, rotation, grid):
         frame = voxels.table_frame(rotation, grid, self.spacing, self.table.shape[0])
-        parts = central_slice(self.table, frame, grid.size, self.kernel)
+        return central_slice(self.table, frame, grid.size, self.kernel)
+
+    def slice(self, latent, rotation, grid):
+        parts = self._parts(rotation, grid)
         # One real product mixes and separates at once: [pixels, (channel, part)] to [pixels, part].
         weights = jnp.concatenate([jnp.ones(1, latent.dtype), latent]).astype(parts.dtype)
         mixing = jnp.kron(weights[:, None], jnp.eye(2, dtype=parts.dtype))

@@ -15,9 +15,13 @@ import cryojax_het.inference.posteriors as posteriors
 import cryojax_het.inference.updates as updates
 from cryojax_het.imaging.noise import ColouredNoise
 from cryojax_het.inference.devices import data_mesh
-from cryojax_het.inference.model import Model
-from cryojax_het.inference.posterior import AbstractPosterior, Gaussian, Hypotheses, Point
-from cryojax_het.inference.posteriors.as_given import AsGiven
+from cryojax_het.inference.posterior import (
+    AbstractPosterior,
+    Gaussian,
+    Hypotheses,
+    LinearGaussian,
+    Point,
+)
 from cryojax_het.inference.prior import LocalPrior
 from cryojax_het.inference.update import AbstractUpdate
 from cryojax_het.volumes.voxels import Voxels
@@ -29,13 +33,13 @@ KEY = jax.random.key(0)
 
 
 def concrete(package, base):
-    """Classes below `base` that the modules of `package` define."""
+    """Classes below `base` that the modules of `package` define, each with its module."""
     for found in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
         module = importlib.import_module(found.name)
         for name, member in vars(module).items():
             own = inspect.isclass(member) and member.__module__ == module.__name__
             if own and issubclass(member, base) and not inspect.isabstract(member):
-                yield pytest.param(member, id=name)
+                yield name, member, module
 
 
 def voxels(tiny):
@@ -48,8 +52,9 @@ def batch(tiny):
     return eqx.tree_at(lambda b: b.weight, batch, jnp.ones(COUNT).at[-2:].set(0))
 
 
-POSTERIORS = list(concrete(posteriors, AbstractPosterior))
-UPDATES = list(concrete(updates, AbstractUpdate))
+POSTERIORS = [pytest.param(m, id=n) for n, m, _ in concrete(posteriors, AbstractPosterior)]
+# An update's module makes one, and a model that fits it: `example(voxels, noise, prior, mesh)`.
+UPDATES = [pytest.param(m.example, id=n) for n, _, m in concrete(updates, AbstractUpdate)]
 
 
 def test_there_are_some():
@@ -68,7 +73,7 @@ def inferred(request, tiny, batch):
 
 def test_a_belief_has_finite_latents_of_the_batchs_shapes(inferred, batch):
     belief = inferred[1]
-    assert isinstance(belief, Point | Gaussian | Hypotheses)
+    assert isinstance(belief, Point | Gaussian | LinearGaussian | Hypotheses)
     for latents in (belief.mean(), belief.sample(KEY)):
         for found, given in zip(
             jax.tree.leaves(latents), jax.tree.leaves(batch.latents), strict=True
@@ -101,11 +106,9 @@ def test_noise_of_another_group_does_not_matter(inferred, batch):
 
 @pytest.fixture(scope="module", params=UPDATES)
 def update(request, tiny):
-    method = request.param(tiny.grid.pixel_size, tiny.grid.size, data_mesh())
-    model = Model(voxels(tiny), NOISE, PRIOR, AsGiven())
-    step = eqx.filter_jit(lambda s, b: method.step(model, s, b, tiny.grid, KEY))
-    sweep = eqx.filter_jit(lambda m, s: method.sweep(m, s))
-    return method.init(model), step, sweep
+    method, model = request.param(voxels(tiny), NOISE, PRIOR, data_mesh())
+    step = eqx.filter_jit(lambda m, s, b: method.step(m, s, b, tiny.grid, KEY))
+    return model, method.init, step, eqx.filter_jit(method.sweep)
 
 
 def leaves_close(first, second, tolerance=1e-9):
@@ -115,41 +118,50 @@ def leaves_close(first, second, tolerance=1e-9):
 
 
 def test_a_step_keeps_every_shape_and_counts_the_images(update, batch):
-    start, step, _ = update
-    model, state, _, metrics = step(start, batch)
+    start, init, step, _ = update
+    before = init(start)
+    model, state, _, metrics = step(start, before, batch)
     assert metrics["images"] == COUNT - 2
-    for found, given in zip(jax.tree.leaves(state), jax.tree.leaves(start), strict=True):
+    for found, given in zip(jax.tree.leaves(state), jax.tree.leaves(before), strict=True):
         assert found.shape == given.shape
         assert np.isfinite(found).all()
     assert jax.tree.all(jax.tree.map(lambda x: np.isfinite(x).all(), model))
 
 
 def test_a_state_without_images_is_unchanged_by_rows_of_weight_0(update, batch):
-    start, step, _ = update
+    start, init, step, _ = update
     none = eqx.tree_at(lambda b: b.weight, batch, jnp.zeros(COUNT))
-    leaves_close(step(start, none)[1], start)
+    leaves_close(step(start, init(start), none)[1], init(start))
 
 
 def test_the_order_of_batches_does_not_matter(update, batch):
-    start, step, sweep = update
+    start, init, step, sweep = update
     other = jax.tree.map(lambda x: jnp.roll(x, 1, axis=0), batch)
     other = eqx.tree_at(lambda b: b.images, other, 2 * other.images)
     ends = []
     for order in ([batch, other], [other, batch]):
-        state = start
+        model, state = start, init(start)
         for one in order:
-            model, state, *_ = step(state, one)
+            model, state, *_ = step(model, state, one)
         ends.append(sweep(model, state)[0].volume)
     leaves_close(*ends, 1e-6)
 
 
-def test_a_sweep_is_linear_in_the_images(update, batch):
-    """Twice the images, twice the volume; and it is finite."""
-    start, step, sweep = update
-    maps = []
+def scaled(model, factor):
+    """The same model in units of density that are `factor` times smaller."""
+    volume = jax.tree.map(lambda x: factor * x if x.ndim >= 3 else x, model.volume)
+    noise = ColouredNoise(factor**2 * model.noise.power)
+    return eqx.tree_at(lambda m: (m.volume, m.noise), model, (volume, noise))
+
+
+def test_units_of_density_do_not_matter(update, batch):
+    """Images, noise and model in other units: the volume in other units; and it is finite."""
+    start, init, step, sweep = update
+    ends = []
     for factor in (1.0, 2.0):
-        scaled = eqx.tree_at(lambda b: b.images, batch, factor * batch.images)
-        model, state, *_ = step(start, scaled)
-        maps.append(np.asarray(sweep(model, state)[0].volume.voxels))
-    assert np.isfinite(maps[0]).all()
-    np.testing.assert_allclose(maps[1], 2 * maps[0], atol=1e-3 * np.abs(maps[1]).max())
+        model = scaled(start, factor)
+        images = eqx.tree_at(lambda b: b.images, batch, factor * batch.images)
+        model, state, *_ = step(model, init(model), images)
+        ends.append(sweep(model, state)[0].volume)
+    assert jax.tree.all(jax.tree.map(lambda x: np.isfinite(x).all(), ends[0]))
+    leaves_close(ends[1], jax.tree.map(lambda x: 2 * x if x.ndim >= 3 else x, ends[0]), 1e-3)

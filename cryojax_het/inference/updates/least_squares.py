@@ -3,15 +3,17 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 from jaxtyping import Array, Float
 
 from ...volumes.kernel import Kernel, quadratic
 from ...volumes.voxels import Voxels
-from ..devices import BATCH, WHOLE
+from ..devices import WHOLE
 from ..model import Model
+from ..posteriors.as_given import AsGiven
 from ..update import AbstractUpdate
 from .methods import AbstractMethod, Diagonal, Equations
+from .on_devices import add_on_devices, empty_sums
 
 
 class LeastSquaresState(eqx.Module):
@@ -42,37 +44,21 @@ class LeastSquares(AbstractUpdate[LeastSquaresState]):
     def init(self, model: Model) -> LeastSquaresState:
         """Empty equations, and no prior."""
         del model
-        devices = self.mesh.size
-
-        def empty():
-            one = self.method.zeros(self.size, self.spacing, self.kernel)
-            equations = jax.tree.map(lambda x: jnp.broadcast_to(x, (devices, *x.shape)), one)
-            return LeastSquaresState(equations, jnp.zeros(self.size // 2 + 1, self.spacing.dtype))
-
-        # Placed as `step` returns them: other placements would compile `step` a second time.
-        spread, whole = (jax.sharding.NamedSharding(self.mesh, spec) for spec in (BATCH, WHOLE))
-        shardings = jax.tree.map(lambda _: spread, jax.eval_shape(empty))
-        shardings = eqx.tree_at(lambda s: s.noise_to_signal, shardings, whole)
-        return jax.jit(empty, out_shardings=shardings)()
+        equations = empty_sums(
+            self.mesh, lambda: self.method.zeros(self.size, self.spacing, self.kernel)
+        )
+        none = jnp.zeros(self.size // 2 + 1, self.spacing.dtype)
+        return LeastSquaresState(equations, jax.device_put(none, NamedSharding(self.mesh, WHOLE)))
 
     def step(self, model, state, batch, grid, key):
         """Adds a batch to the equations."""
 
-        def add(equations, batch, model, grid, key):
-            # Each device infers its own images too: left to itself, the compiler would gather
-            # them wherever a slice is made in groups.
-            posterior = model.posterior.infer(
-                key, model.volume, model.noise, model.prior, batch, grid
-            )
-            own = jax.tree.map(lambda x: x[0], equations)
-            summed = own.add(batch, posterior.mean(), model.noise, grid)
-            return jax.tree.map(lambda x: x[None], summed), posterior
+        def add(equations, posterior, batch, model, grid):
+            return equations.add(batch, posterior.mean(), model.noise, grid)
 
-        specs = (BATCH, BATCH, WHOLE, WHOLE, WHOLE)
-        everywhere = jax.shard_map(
-            add, mesh=self.mesh, in_specs=specs, out_specs=BATCH, check_vma=False
+        equations, posterior = add_on_devices(
+            self.mesh, add, state.equations, batch, model, grid, key
         )
-        equations, posterior = everywhere(state.equations, batch, model, grid, key)
         state = eqx.tree_at(lambda s: s.equations, state, equations)
         return model, state, posterior, {"images": jnp.sum(batch.weight)}
 
@@ -83,3 +69,9 @@ class LeastSquares(AbstractUpdate[LeastSquaresState]):
         model = eqx.tree_at(lambda m: m.volume, model, volume)
         cleared = jax.tree.map(lambda x: x if x.ndim == 1 else jnp.zeros_like(x), state.equations)
         return model, LeastSquaresState(cleared, state.noise_to_signal)
+
+
+def example(voxels, noise, prior, mesh) -> tuple[LeastSquares, Model]:
+    """For the laws of updates: as for a first pass, poses as given."""
+    update = LeastSquares(voxels.spacing, voxels.voxels.shape[0], mesh)
+    return update, Model(voxels, noise, prior, AsGiven())

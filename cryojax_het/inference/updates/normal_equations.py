@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Complex, Float, Inexact
 
 from ...imaging.grid import FourierGrid, inside_circle
 from ...imaging.image import Batch, Latents, translate
@@ -75,10 +75,10 @@ class NormalEquations(eqx.Module):
     def folded(self) -> tuple[Complex[Array, "m m h"], Float[Array, "m m h"]]:
         """`B` and `L` on the `rfftn` half-grid of the padded volume, every conjugate counted."""
         right = jax.lax.complex(self.table[..., 0], self.table[..., 1])
-        return _fold(right), _fold(self.table[..., 2])
+        return fold(right), fold(self.table[..., 2])
 
 
-def _fold(table):
+def fold(table: Inexact[Array, "z y x *c"]) -> Inexact[Array, "m m h *c"]:
     """`½ (T(ξ) + conj T(-ξ))` for `kx >= 0`, in FFT order.
 
     The few taps beyond `m/2` are dropped: no solution keeps frequencies so far out.

@@ -8,8 +8,9 @@ which is exact where views are dense; the prior `τ²` is isotropic, from an FSC
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Complex, Float, Int
 
+from ...volumes.kernel import Kernel
 from .normal_equations import NormalEquations
 
 FLOOR = 1e-3  # of the shell's mean weight: cells that no image reached must not divide by zero
@@ -33,7 +34,7 @@ def solve(equations: NormalEquations, prior: Float[Array, " s"]) -> Float[Array,
     mean = shell_mean(left, shells, inside, n)[shells]
     weight = jnp.maximum(left + prior[shells] * mean, FLOOR * mean)
     transform = jnp.where(inside & (weight > 0), right / jnp.where(weight > 0, weight, 1), 0)
-    return _to_voxels(transform, equations)
+    return to_voxels(transform, n, equations.kernel, equations.spacing)
 
 
 def noise_to_signal(fsc: Float[Array, " s"]) -> Float[Array, " s"]:
@@ -45,16 +46,19 @@ def noise_to_signal(fsc: Float[Array, " s"]) -> Float[Array, " s"]:
     return (1 - fsc) / (2 * fsc)
 
 
-def _to_voxels(transform, equations):
-    """Back to real space: origin to the corner, crop, correct for the kernel."""
-    n, m = equations.size, transform.shape[0]
+def to_voxels(
+    transform: Complex[Array, "m m h"], n: int, kernel: Kernel, spacing: Float[Array, ""]
+) -> Float[Array, "n n n"]:
+    """Back to real space from the padded half-grid: origin to the centre, crop to `n` voxels,
+    correct for the kernel."""
+    m = transform.shape[0]
     padded = jnp.fft.fftshift(jnp.fft.irfftn(transform, s=(m, m, m)))
     start = m // 2 - n // 2
     voxels = padded[start : start + n, start : start + n, start : start + n]
-    correction = equations.kernel.correction(2 * np.pi * (np.arange(n) - n // 2) / m)
+    correction = kernel.correction(2 * np.pi * (np.arange(n) - n // 2) / m)
     correction = jnp.asarray(correction / correction[n // 2], voxels.dtype)
     corrected = voxels * correction[:, None, None] * correction[:, None] * correction
-    return corrected / equations.spacing**3
+    return corrected / spacing**3
 
 
 def shells_inside(m: int, n: int) -> tuple[Int[Array, "m m h"], Bool[Array, "m m h"]]:

@@ -1,0 +1,70 @@
+"""What an image says of a linear volume, in a few numbers.
+
+With `u_a = A_i V_a` the images of the volumes at contrast 1 and inner products weighted by the
+noise's precision,
+
+    G_ab = <u_a, u_b>,   b_a = <u_a, y>,   p = <y, y>
+
+Latents, contrasts, their covariances and likelihoods are closed forms of these: a pass that gathers
+them need not be repeated for another prior, or for fewer components.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Complex, Float
+
+from ..imaging.grid import FourierGrid
+from ..imaging.image import Batch, translate
+from ..imaging.noise import AbstractGaussianNoise
+from ..imaging.optics import Optics
+from ..volumes.linear import FourierLinear
+
+
+class LinearStatistics(eqx.Module):
+    """Of each image: `gram` G, `cross` b and `power` p; the first volume is the mean."""
+
+    gram: Float[Array, "*b c c"]
+    cross: Float[Array, "*b c"]
+    power: Float[Array, "*b"]
+
+    def leading(self, count: int) -> "LinearStatistics":
+        """Of the mean and the first `count` components alone."""
+        kept = slice(0, count + 1)
+        return LinearStatistics(self.gram[..., kept, kept], self.cross[..., kept], self.power)
+
+
+def linear_statistics(
+    volume: FourierLinear, noise: AbstractGaussianNoise, batch: Batch, grid: FourierGrid
+) -> LinearStatistics:
+    """Of each image of `batch`, at the poses of its latents; their contrast is not looked at."""
+
+    def one(image, latents, optics):
+        right, left = centred_image(image, latents.shift, optics, noise, grid)
+        planes = volume.planes(optics.frame(latents.rotation), grid)
+        # Real and imaginary parts as rows: both products are real matrix products.
+        columns = jnp.swapaxes(planes, -1, -2).reshape(-1, planes.shape[-2])
+        weight = jnp.repeat(left.ravel(), 2)[:, None]
+        gram = jnp.matmul(columns.T, weight * columns, precision="highest")
+        parts = jnp.stack([right.real, right.imag], axis=-1).reshape(-1)
+        cross = jnp.matmul(parts, columns, precision="highest")
+        precision = noise.of_group(optics.group).precision(grid)
+        power = jnp.sum(precision * (image.real**2 + image.imag**2))
+        return LinearStatistics(gram, cross, power)
+
+    return jax.vmap(one)(batch.images, batch.latents, batch.optics)
+
+
+def centred_image(
+    image: Complex[Array, "y x"],
+    shift: Float[Array, "2"],
+    optics: Optics,
+    noise: AbstractGaussianNoise,
+    grid: FourierGrid,
+) -> tuple[Complex[Array, "y x"], Float[Array, "y x"]]:
+    """`precision · conj(transfer) · y`, its shift undone, and `precision · |transfer|²`: all that
+    a slice at contrast 1 is held against."""
+    transfer = optics.transfer(grid)
+    precision = noise.of_group(optics.group).precision(grid)
+    right = precision * jnp.conj(transfer) * translate(image, -shift, grid)
+    return right, precision * jnp.abs(transfer) ** 2

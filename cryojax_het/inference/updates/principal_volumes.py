@@ -1,0 +1,180 @@
+"""Probabilistic principal components of a volume: least squares for mean and components together.
+
+The M-step of EM for `y = c A (μ + Σ_k z_k X_k) + ε`, `z ~ N(0, I)`: with the posterior moments of
+each image, one block of normal equations for `(μ, X_1 ... X_K)`, under priors
+`E|X_k(s)|² = τ_k²(s)` per shell. Then the gauge: latents get mean 0 and covariance 1, components
+become orthogonal, the largest first. The priors follow from the components and from what is left
+uncertain of them (empirical Bayes, MacKay 1992): components and shells without signal go to zero.
+
+Tagare, Kucukelbir, Sigworth, Wang & Rao 2015, J. Struct. Biol. 191; Tipping & Bishop 1999.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jaxtyping import Array, Float
+
+from ...volumes.kernel import Kernel, quadratic
+from ...volumes.linear import LinearVolume
+from ...volumes.voxels import Voxels
+from ..model import Model
+from ..posteriors.linear_gaussian import LinearGaussianPosterior
+from ..requirements import linear_volume
+from ..update import AbstractUpdate
+from . import wiener
+from .block_equations import BlockEquations
+from .on_devices import add_on_devices, empty_sums
+
+
+class LatentSums(eqx.Module):
+    """Over images: their number, `Σ E z`, `Σ E zzᵀ`, and of log-likelihoods."""
+
+    images: Float[Array, "*p"]
+    first: Float[Array, "*p d"]
+    second: Float[Array, "*p d d"]
+    log_likelihood: Float[Array, "*p"]
+
+
+class PrincipalVolumesState(eqx.Module):
+    """Sums of each device, `[device, ...]`, and the priors `τ²` `[q, s]` of mean and components."""
+
+    equations: BlockEquations
+    sums: LatentSums
+    power: Float[Array, "q s"]
+
+
+class PrincipalVolumes(AbstractUpdate[PrincipalVolumesState]):
+    """EM update of a `LinearVolume` of `count` components, on every device of `mesh`.
+
+    - `mask`: `[n, n, n]`, multiplies mean and components at the end of a pass.
+
+    Takes `LinearGaussian` posteriors.
+    """
+
+    spacing: Float[Array, ""]  # Å per voxel
+    mask: Float[Array, "n n n"]
+    size: int = eqx.field(static=True)
+    count: int = eqx.field(static=True)
+    mesh: Mesh = eqx.field(static=True)
+    kernel: Kernel = eqx.field(static=True, default=quadratic())
+
+    def init(self, model: Model) -> PrincipalVolumesState:
+        """Empty sums; priors from the model's own mean and components."""
+        kind = self.spacing.dtype
+
+        def empty():
+            equations = BlockEquations.zeros(self.count + 1, self.size, self.spacing, self.kernel)
+            z = jnp.zeros
+            sums = LatentSums(
+                z((), kind), z(self.count, kind), z((self.count, self.count), kind), z((), kind)
+            )
+            return equations, sums
+
+        equations, sums = empty_sums(self.mesh, empty)
+        volume = linear_volume(model.volume, "PrincipalVolumes")
+        assert isinstance(volume, LinearVolume)
+        return PrincipalVolumesState(equations, sums, shell_power(stacked(volume), self.spacing))
+
+    def step(self, model, state, batch, grid, key):
+        """Adds a batch to the sums."""
+
+        def add(held, posterior, batch, model, grid):
+            equations, sums = held
+            moments = (posterior.first, posterior.second)
+            equations = equations.add(batch, posterior.mean(), moments, model.noise, grid)
+            return equations, _with(sums, posterior, batch.weight)
+
+        held = (state.equations, state.sums)
+        (equations, sums), posterior = add_on_devices(self.mesh, add, held, batch, model, grid, key)
+        state = PrincipalVolumesState(equations, sums, state.power)
+        metrics = {
+            "images": jnp.sum(batch.weight),
+            "log_likelihood": jnp.sum(batch.weight * posterior.log_likelihood),
+        }
+        return model, state, posterior, metrics
+
+    def sweep(self, model, state):
+        """The model with new mean and components, and empty sums with new priors."""
+        total = jax.tree.map(lambda x: x.sum(axis=0), (state.equations, state.sums))
+        equations = eqx.tree_at(lambda e: e.spacing, total[0], self.spacing)
+        solved = equations.solve(state.power)
+        gauge = _gauge(total[1], solved.voxels * self.mask)
+        volumes = jnp.tensordot(gauge.T, solved.voxels * self.mask, axes=1)
+        inside = jnp.mean(self.mask**2)
+        left = jnp.einsum("ba,sbc,ca->as", gauge, solved.covariance, gauge)
+        power = shell_power(volumes, self.spacing) + inside * left
+        model = eqx.tree_at(
+            lambda m: m.volume, model, linear_of(volumes, self.spacing, self.kernel)
+        )
+        cleared = jax.tree.map(jnp.zeros_like, (state.equations, state.sums))
+        cleared = eqx.tree_at(lambda c: c[0].spacing, cleared, state.equations.spacing)
+        return model, PrincipalVolumesState(*cleared, power)
+
+
+def linear_of(
+    volumes: Float[Array, "q n n n"], spacing: Float[Array, ""], kernel: Kernel
+) -> LinearVolume:
+    """The linear volume of a mean and components, stacked in this order."""
+    spacings = jnp.broadcast_to(spacing, (len(volumes) - 1,))
+    mean = Voxels(voxels=volumes[0], spacing=spacing, kernel=kernel)
+    parts = eqx.filter_vmap(lambda v, a: Voxels(voxels=v, spacing=a, kernel=kernel))
+    components = parts(volumes[1:], spacings)
+    return LinearVolume(mean=mean, components=components, latent_size=len(volumes) - 1)
+
+
+def stacked(volume: LinearVolume) -> Float[Array, "q n n n"]:
+    """Voxels of the mean, then of the components."""
+    mean, components = volume.mean, volume.components
+    assert isinstance(mean, Voxels)
+    assert isinstance(components, Voxels)
+    return jnp.concatenate([mean.voxels[None], components.voxels])
+
+
+def shell_power(volumes: Float[Array, "q n n n"], spacing: Float[Array, ""]) -> Float[Array, "q s"]:
+    """Mean of `|V(k)|²` over each shell 0 to n//2, in (density·Å³)²."""
+    n = volumes.shape[-1]
+    shells, inside = wiener.shells_inside(n, n)
+
+    def one(voxels):
+        transform = jnp.fft.rfftn(voxels)
+        power = transform.real**2 + transform.imag**2
+        return wiener.shell_mean(power, shells, inside, n)
+
+    return jax.lax.map(one, volumes) * spacing**6
+
+
+def _with(sums, posterior, weight):
+    z, covariance = posterior.mean().conformation, posterior.covariance
+    total = lambda x: jnp.tensordot(weight, x, axes=1)
+    return LatentSums(
+        sums.images + weight.sum(),
+        sums.first + total(z),
+        sums.second + total(covariance + z[:, :, None] * z[:, None, :]),
+        sums.log_likelihood + total(posterior.log_likelihood),
+    )
+
+
+def _gauge(sums: LatentSums, volumes: Float[Array, "q n n n"]) -> Float[Array, "q q"]:
+    """`T` with `(μ, X) T` the same family of volumes in the gauge of latents of mean 0 and
+    covariance 1, the components orthogonal and in descending order."""
+    images = jnp.maximum(sums.images, 1)
+    centre = sums.first / images
+    spread = sums.second / images - jnp.outer(centre, centre)
+    ridge = 1e-6 * jnp.trace(spread) + 1e-12
+    factor = jnp.linalg.cholesky(spread + ridge * jnp.eye(len(centre), dtype=spread.dtype))
+    flat = volumes[1:].reshape(len(centre), -1)
+    products = factor.T @ jnp.matmul(flat, flat.T, precision="highest") @ factor
+    order = jnp.linalg.eigh(products)[1][:, ::-1]
+    turn = factor @ order
+    top = jnp.concatenate([jnp.ones(1, turn.dtype), jnp.zeros(len(centre), turn.dtype)])
+    return jnp.concatenate([top[None], jnp.concatenate([centre[:, None], turn], axis=1)])
+
+
+def example(voxels, noise, prior, mesh) -> tuple[PrincipalVolumes, Model]:
+    """For the laws of updates: two components that are shifted copies of the mean."""
+    v = voxels.voxels
+    volumes = jnp.stack([v, 0.3 * jnp.roll(v, 2, axis=0), 0.2 * jnp.roll(v, 3, axis=1)])
+    volume = linear_of(volumes, voxels.spacing, voxels.kernel)
+    update = PrincipalVolumes(voxels.spacing, jnp.ones_like(v), len(v), 2, mesh)
+    return update, Model(volume, noise, prior, LinearGaussianPosterior())
