@@ -14,6 +14,7 @@ from .ceiling import StatePosterior
 from .chance import Score
 from .composition import adjusted_rand_index, match_classes
 from .latent_scores import RelativeScore
+from .outputs import Outputs
 
 
 def label_latent(labels: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
@@ -22,6 +23,13 @@ def label_latent(labels: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n k"]:
     corners = np.eye(int(max(labels.max(), 0)) + 1)[np.maximum(labels, 0)]
     corners[labels < 0] = np.nan
     return corners
+
+
+def latent_of(outputs: Outputs) -> Float[np.ndarray, "n d"] | None:
+    """The latents of a method; where it has none, what its labels say; None without either."""
+    if outputs.latents is not None and outputs.latents.shape[1]:
+        return outputs.latents
+    return None if outputs.labels is None else label_latent(outputs.labels)
 
 
 def score_labels(

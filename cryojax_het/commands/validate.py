@@ -60,12 +60,18 @@ def validate(config: ValidateConfig, command: Sequence[str]) -> dict[str, Any]:
     """
     from ..report.score_report import ScoreReport
     from ..report.score_table import score_text
+    from ..simulate.truth import open_truth
+    from .validate_pair import pair_report
     from .validate_truth import truth_report
 
     _check_paths(config)
-    report = ScoreReport({"method": str(config.run), "command": list(command)})
-    if config.truth is not None:
-        report = report.with_part(truth_report(config, config.truth))
+    names = [str(path) for path in (config.run, config.against) if path is not None]
+    report = ScoreReport({"method": " against ".join(names), "command": list(command)})
+    truth = None if config.truth is None else open_truth(config.truth)
+    if config.against is not None:
+        report = report.with_part(pair_report(config, config.against, truth))
+    if truth is not None:
+        report = report.with_part(truth_report(config, truth))
     report.write(config.folder)
     print(score_text(report.scores))
     print(f"\n{config.folder}: scores.json, {', '.join(report.figures)}")

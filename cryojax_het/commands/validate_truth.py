@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..analysis.label_scores import label_latent, score_labels
+from ..analysis.label_scores import latent_of, score_labels
 from ..analysis.map_sets import MapSet
 from ..analysis.outputs import Outputs, open_outputs
 from ..analysis.references import References, references_of
@@ -21,7 +21,7 @@ from ..particles.open import open_particles
 from ..particles.source import AbstractImageSource
 from ..report.score_figures import latent_figures, map_figures
 from ..report.score_report import ScoreReport
-from ..simulate.truth import GroundTruth, open_truth
+from ..simulate.truth import GroundTruth
 from .validate import ValidateConfig
 
 REFERENCES = "references.h5"
@@ -29,13 +29,12 @@ REFERENCES = "references.h5"
 _logger = logging.getLogger("cryojax_het")
 
 
-def truth_report(config: ValidateConfig, path: Path) -> ScoreReport:
-    """All scores of `config.run` that its outputs allow, and their figures; `path`: the truth.
+def truth_report(config: ValidateConfig, truth: GroundTruth) -> ScoreReport:
+    """All scores of `config.run` that its outputs allow, and their figures.
 
-    Inputs are opened and checked before anything is computed. Errors as `open_truth`,
-    `open_outputs`, `open_map_set`; `ValueError` where the particles are not those of the truth.
+    Inputs are opened and checked before anything is computed. Errors as `open_outputs`,
+    `open_map_set`; `ValueError` where the particles are not those of the truth.
     """
-    truth = open_truth(path)
     outputs = open_outputs(config.run, len(truth.images), config.maps)
     maps = outputs.maps(len(truth.images), truth.size, truth.pixel_size)
     source = open_source(config, truth)
@@ -110,12 +109,10 @@ def _images(
     seed: int,
 ) -> ScoreReport:
     """Scores of latents, and of labels; labels stand in for latents where there are none."""
-    latents, report = outputs.latents, ScoreReport({})
+    report, latents = ScoreReport({}), latent_of(outputs)
     if outputs.labels is not None:
         scores = score_labels(outputs.labels, truth, references.posterior)
         report = ScoreReport({"labels": relative_table(scores)} if scores else {})
-        if latents is None:
-            latents = label_latent(outputs.labels)
     if latents is None:
         return report
     found = validate_latents(latents, truth, source.table(), references, seed)

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from ..analysis.landscape import assign_states, populations
 from ..analysis.latent_scores import ScoredImages
+from ..analysis.map_comparison import MapComparison
 from ..analysis.map_scores import areas
 from ..analysis.readout import read_out
 from ..analysis.validation import LatentValidation, MapValidation
@@ -15,11 +16,13 @@ from .score_plots import (
     CoordinateReadout,
     plot_image_curves,
     plot_latents,
+    plot_matrices,
     plot_populations,
     plot_states,
 )
 
 Figures = dict[str, Callable[[Path], None]]
+_BARS = 25
 _SHOWN = {"method": "this run", "consensus": "consensus", "oracle": "true labels"}
 
 
@@ -43,13 +46,15 @@ def latent_figures(found: LatentValidation, seed: int = 0) -> Figures:
     readouts = list(coordinate_readouts(found.latent, images, seed))
     ones, count = np.ones(len(found.rows)), len(images.states)
     embedding = images.states.embedding()
-    shares = {"truth": populations(images.state, ones, count)}
+    found_states = {"truth": images.state}
     for name, latent in (("this run", found.latent), ("best possible", found.ideal)):
-        state = assign_states(latent, embedding, images.state, seed)
-        shares[name] = populations(state, ones, count)
+        found_states[name] = assign_states(latent, embedding, images.state, seed)
+    shares = {name: populations(state, ones, count) for name, state in found_states.items()}
+    each = -(-count // _BARS)
+    label = "state" if each == 1 else f"states, {each} at a time"
     return {
         "latents.png": lambda path: plot_latents(path, found.latent, readouts),
-        "populations.png": lambda path: plot_populations(path, shares, "state"),
+        "populations.png": lambda path: plot_populations(path, _grouped(shares, each), label),
     }
 
 
@@ -83,6 +88,27 @@ def coordinate_readouts(
             period=coordinate.period,
             categorical=coordinate.categorical,
         )
+
+
+def comparison_figures(found: MapComparison, length: float, names: tuple[str, str]) -> Figures:
+    """FSC of the maps of each image in the two runs, and the areas of each map with each."""
+    panels, matrices = {"maps": found.curves}, {"FSC area": found.areas}
+    if found.curves_of_deviations is not None and found.deviations is not None:
+        panels["deviations from the mean"] = found.curves_of_deviations
+        matrices["FSC area of deviations"] = found.deviations
+    labels, axis = (f"map of {names[0]}", f"map of {names[1]}"), "FSC of an image's two maps"
+    return {
+        "agreement.png": lambda path: plot_matrices(path, matrices, labels),
+        "agreement_fsc.png": lambda path: plot_image_curves(
+            path, panels, length, "FSC of an image's two maps"
+        ),
+    }
+
+
+def _grouped(shares: dict[str, np.ndarray], each: int) -> dict[str, np.ndarray]:
+    """Shares of `each` consecutive states together: of many states, each has but a few images."""
+    starts = np.arange(0, len(next(iter(shares.values()))), each)
+    return {name: np.add.reduceat(share, starts) for name, share in shares.items()}
 
 
 def _shown(sets: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -17,23 +17,28 @@ def plot_image_curves(
     path: Path,
     panels: Mapping[str, Mapping[str, Float[np.ndarray, "m s"]]],
     length: float,
+    label: str = "FSC with the image's own true map",
 ) -> None:
     """Per-image FSC curves: the median and the band between quartiles of each named set.
 
-    - `panels`: by mask, then by method, one curve per image; `length`: side of the box, Å.
+    - `panels`: by mask, then by method, one curve per image; `length`: side of the box, Å;
+      `label`: what the curves are.
     """
     figure, [axes] = new_figure(4.2 * len(panels), 3.6, (1, len(panels)))
     for place, (mask, sets) in zip(axes, panels.items(), strict=True):
+        lowest = -0.05
         for colour, (name, curves) in zip(_COLOURS, sets.items(), strict=False):
-            frequency = np.arange(curves.shape[1]) / length
-            low, middle, high = np.quantile(curves, (0.25, 0.5, 0.75), axis=0)
+            # Without shell 0: the mean of a map says nothing, and may have any sign.
+            frequency = np.arange(1, curves.shape[1]) / length
+            low, middle, high = np.quantile(curves[:, 1:], (0.25, 0.5, 0.75), axis=0)
+            lowest = min(lowest, middle.min() - 0.05)
             place.plot(frequency, middle, color=colour, label=name, lw=1.6)
             place.fill_between(frequency, low, high, color=colour, alpha=0.18, lw=0)
         place.axhline(0.5, color="0.5", lw=0.8, ls="--")
-        place.set(ylim=(-0.05, 1.05), xlim=(0, frequency[-1]), title=mask)
+        place.set(ylim=(lowest, 1.05), xlim=(0, frequency[-1]), title=mask)
         place.set(xlabel="spatial frequency (1/Å)")
         place.grid(alpha=0.25)
-    axes[0].set_ylabel("FSC with the image's own true map")
+    axes[0].set_ylabel(label)
     axes[0].legend(fontsize=8)
     save_figure(figure, path)
 
@@ -90,9 +95,9 @@ def plot_states(
     figure, [[axes]] = new_figure(6.0, 3.2)
     for colour, (name, values) in zip(_COLOURS, scores.items(), strict=False):
         axes.plot(states, values, ".-", color=colour, label=name, lw=1.0, ms=4)
-    axes.set(xlabel="true state", ylabel="FSC area of its mean map", title=mask)
+    axes.set(xlabel="true state", ylabel=f"FSC area, {mask}")
     axes.grid(alpha=0.25)
-    axes.legend(fontsize=8)
+    figure.legend(fontsize=8, loc="outside upper center", ncols=len(scores))
     save_figure(figure, path)
 
 
@@ -104,7 +109,7 @@ def plot_populations(
     for colour, (name, share) in zip(_COLOURS, populations.items(), strict=False):
         axes.step(np.arange(len(share)), share, where="mid", color=colour, label=name, lw=1.3)
     axes.set(xlabel=label, ylabel="share of images", ylim=(0, None))
-    axes.legend(fontsize=8)
+    figure.legend(fontsize=8, loc="outside upper center", ncols=len(populations))
     save_figure(figure, path)
 
 
@@ -114,9 +119,13 @@ def plot_matrices(
     """Agreement matrices of two runs by name; `labels` of their rows and columns."""
     figure, [axes] = new_figure(4.4 * len(matrices), 3.8, (1, len(matrices)))
     for place, (name, matrix) in zip(axes, matrices.items(), strict=True):
-        mesh = place.imshow(matrix, cmap="magma", origin="lower", interpolation="nearest")
+        mesh = place.imshow(
+            matrix, cmap="magma", origin="lower", interpolation="nearest", aspect="auto"
+        )
         figure.colorbar(mesh, ax=place)
         place.set(title=name, ylabel=labels[0], xlabel=labels[1])
+        for axis in (place.xaxis, place.yaxis):
+            axis.get_major_locator().set_params(integer=True)
     save_figure(figure, path)
 
 

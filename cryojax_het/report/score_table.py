@@ -40,11 +40,15 @@ def _head(scores: Mapping[str, Any]) -> str:
             f"gap closed {_share(best['gap_closed'])} ({best['mask']}: {best['value']:.3f}, "
             f"consensus {best['consensus']:.3f}, true labels {best['oracle']:.3f})"
         )
+    if scores.get("agreement"):
+        name, first = next(iter(scores["agreement"].items()))
+        lines.append(f"agreement {_share(first['share'])} of the way from chance to 1 ({name})")
     return "\n".join(lines)
 
 
 def _maps(maps: Mapping[str, Any]) -> str:
-    return _areas("maps: FSC area", maps)
+    images = next(iter(maps.values()))["method"]["images"]
+    return _areas(f"maps of {images} images: FSC area", maps)
 
 
 def _states(states: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from cryojax_het.report.score_table import score_text
 
-AREA = {"median": 0.5, "quartiles": (0.4, 0.6), "resolution": 9.87}
+AREA = {"images": 200, "median": 0.5, "quartiles": (0.4, 0.6), "resolution": 9.87}
 MAPS = {
     "molecule": {
         "method": AREA,
