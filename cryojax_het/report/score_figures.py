@@ -99,9 +99,7 @@ def comparison_figures(found: MapComparison, length: float, names: tuple[str, st
     labels, axis = (f"map of {names[0]}", f"map of {names[1]}"), "FSC of an image's two maps"
     return {
         "agreement.png": lambda path: plot_matrices(path, matrices, labels),
-        "agreement_fsc.png": lambda path: plot_image_curves(
-            path, panels, length, "FSC of an image's two maps"
-        ),
+        "agreement_fsc.png": lambda path: plot_image_curves(path, panels, length, axis),
     }
 
 
