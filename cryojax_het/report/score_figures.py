@@ -27,14 +27,15 @@ _SHOWN = {"method": "this run", "consensus": "consensus", "oracle": "true labels
 
 
 def map_figures(found: MapValidation) -> Figures:
-    """FSC per image by mask, and the area of every state's mean map under that of the headline."""
+    """FSC per image by mask, and the area of every state's mean map under that of the headline
+    where there are several."""
     panels = {mask: _shown(found.sets(mask)) for mask in found.method}
     mask = found.references.headline
     by_state = {name: areas(c) for name, c in _shown(found.state_sets(mask)).items()}
-    return {
-        "fsc.png": lambda path: plot_image_curves(path, panels, found.length),
-        "states.png": lambda path: plot_states(path, found.states.states, by_state, mask),
-    }
+    figures: Figures = {"fsc.png": lambda path: plot_image_curves(path, panels, found.length)}
+    if len(found.states.states) > 1:
+        figures["states.png"] = lambda path: plot_states(path, found.states.states, by_state, mask)
+    return figures
 
 
 def latent_figures(found: LatentValidation, seed: int = 0) -> Figures:

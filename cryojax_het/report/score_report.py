@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,20 +31,35 @@ class ScoreReport:
     def write(self, folder: Path) -> None:
         """Figures, and `scores.json` last: where it is, everything is.
 
-        Scores and figures of an earlier validation in the folder are removed first. Raises
-        `OSError`, with a remedy, where nothing can be written.
+        They replace scores and figures of an earlier validation in the folder, which stay where
+        anything fails. Raises `OSError`, with a remedy, where nothing can be written.
         """
         with explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            earlier = folder / SCORES
-            if earlier.is_file():
-                for name in json.loads(earlier.read_text()).get("figures", []):
-                    (folder / Path(name).name).unlink(missing_ok=True)
-                earlier.unlink()
-            for name, draw in self.figures.items():
-                draw(folder / name)
+            with tempfile.TemporaryDirectory(prefix=".scores", dir=folder) as aside:
+                for name, draw in self.figures.items():
+                    draw(Path(aside) / name)
+                _remove_earlier(folder)
+                for name in self.figures:
+                    os.replace(Path(aside) / name, folder / name)
             listed = {**self.scores, "figures": list(self.figures)}
-            write_text(earlier, json.dumps(plain(listed), indent=1, allow_nan=False) + "\n")
+            text = json.dumps(plain(listed), indent=1, allow_nan=False)
+            write_text(folder / SCORES, text + "\n")
+
+
+def _remove_earlier(folder: Path) -> None:
+    earlier = folder / SCORES
+    if not earlier.is_file():
+        return
+    try:
+        figures = json.loads(earlier.read_text())["figures"]
+    except (ValueError, KeyError) as error:
+        raise FileExistsError(
+            f"{earlier} is not of a validation: choose another output by `-o`."
+        ) from error
+    earlier.unlink()
+    for name in figures:
+        (folder / Path(name).name).unlink(missing_ok=True)
 
 
 def plain(value: Any) -> Any:
