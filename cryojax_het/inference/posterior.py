@@ -110,7 +110,44 @@ class Hypotheses(eqx.Module):
         return self.log_weight
 
 
-Posterior = TypeVar("Posterior", Point, Gaussian, LinearGaussian, Hypotheses)
+class ClassBelief(eqx.Module):
+    """Belief on the class of each image and on its pose: `p` poses, `k` classes at each of them.
+
+    - `latents`: the poses, with the shift and contrast that all classes share at each;
+    - `log_weight`: normalised over both axes; `log_likelihood`: `log p(y)`, both summed over.
+    """
+
+    latents: Latents  # [b, p]
+    log_weight: Float[Array, "b p k"]
+    log_likelihood: Float[Array, " b"]
+
+    def probability(self) -> Float[Array, "b k"]:
+        """Of each class, whatever the pose."""
+        return jnp.exp(jax.nn.logsumexp(self.log_weight, axis=1))
+
+    def hypotheses(self) -> Hypotheses:
+        """Every class at every pose as an alternative of its own, one-hot conformations."""
+        count, poses, classes = self.log_weight.shape
+        d = self.latents.conformation.shape[-1]
+        repeated = jax.tree.map(lambda x: jnp.repeat(x, classes, axis=1), self.latents)
+        chosen = jnp.tile(jnp.eye(classes, d, dtype=self.log_weight.dtype), (count, poses, 1))
+        latents = eqx.tree_at(lambda t: t.conformation, repeated, chosen)
+        return Hypotheses(latents, self.log_weight.reshape(count, -1))
+
+    def mean(self) -> Latents:
+        """The most probable class and pose."""
+        return self.hypotheses().mean()
+
+    def sample(self, key: PRNGKeyArray) -> Latents:
+        """A class and a pose of each image, drawn by weight."""
+        return self.hypotheses().sample(key)
+
+    def log_prob(self) -> Float[Array, "b h"]:
+        """Log weight of each alternative, pose by pose."""
+        return self.hypotheses().log_prob()
+
+
+Posterior = TypeVar("Posterior", Point, Gaussian, LinearGaussian, Hypotheses, ClassBelief)
 
 
 class AbstractPosterior(eqx.Module, Generic[Posterior]):

@@ -17,6 +17,7 @@ from cryojax_het.imaging.noise import ColouredNoise
 from cryojax_het.inference.devices import data_mesh
 from cryojax_het.inference.posterior import (
     AbstractPosterior,
+    ClassBelief,
     Gaussian,
     Hypotheses,
     LinearGaussian,
@@ -73,7 +74,7 @@ def inferred(request, tiny, batch):
 
 def test_a_belief_has_finite_latents_of_the_batchs_shapes(inferred, batch):
     belief = inferred[1]
-    assert isinstance(belief, Point | Gaussian | LinearGaussian | Hypotheses)
+    assert isinstance(belief, Point | Gaussian | LinearGaussian | Hypotheses | ClassBelief)
     for latents in (belief.mean(), belief.sample(KEY)):
         for found, given in zip(
             jax.tree.leaves(latents), jax.tree.leaves(batch.latents), strict=True
