@@ -131,7 +131,7 @@ def _choose(
     """The bandwidth of the largest FSC area under the mask of the headline."""
 
     def area(found, true) -> float:
-        return float(areas(fourier_shell_correlation(found * mask, true * mask)))
+        return float(areas(fourier_shell_correlation(found * mask, true * mask)[None])[0])
 
     return choose_bandwidth(sums, truth.map, truth.states, default_bandwidths(truth.states), area)
 

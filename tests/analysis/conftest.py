@@ -2,6 +2,7 @@
 
 import pytest
 
+from cryojax_het.analysis.references import make_references
 from cryojax_het.particles.open import open_particles
 from cryojax_het.simulate.settings import Simulation
 from cryojax_het.simulate.simulate import run_simulation
@@ -17,3 +18,9 @@ def hinge_set(tmp_path_factory):
     )
     files = run_simulation(settings)
     return open_particles(files.particles), open_truth(files.truth)
+
+
+@pytest.fixture(scope="session")
+def references(hinge_set):
+    """References of `hinge_set`, the ideal observer having seen all images."""
+    return make_references(*hinge_set, 600, 0)
