@@ -35,17 +35,6 @@ class ValidateConfig:
     read: ReadOptions = field(default_factory=ReadOptions)
     """How stacks are found and read."""
 
-    def __post_init__(self):
-        if self.truth is None and self.against is None:
-            raise ValueError(
-                "Nothing to score against: give a simulated data set by `--truth`, or another run "
-                "on the same images by `--against`."
-            )
-        for name in ("images", "latent_images"):
-            if getattr(self, name) < 10:
-                flag = f"--{name.replace('_', '-')}"
-                raise ValueError(f"`{flag}` must be 10 or more. Got {getattr(self, name)}.")
-
     @property
     def folder(self) -> Path:
         """Where results go."""
@@ -64,7 +53,7 @@ def validate(config: ValidateConfig, command: Sequence[str]) -> dict[str, Any]:
     from .validate_pair import pair_report
     from .validate_truth import truth_report
 
-    _check_paths(config)
+    _check(config)
     names = [str(path) for path in (config.run, config.against) if path is not None]
     report = ScoreReport({"method": " against ".join(names), "command": list(command)})
     truth = None if config.truth is None else open_truth(config.truth)
@@ -78,18 +67,29 @@ def validate(config: ValidateConfig, command: Sequence[str]) -> dict[str, Any]:
     return dict(report.scores)
 
 
-def _check_paths(config: ValidateConfig) -> None:
+def _check(config: ValidateConfig) -> None:
     """Before the work, not after it."""
+    if config.truth is None and config.against is None:
+        raise ValueError(
+            "Nothing to score against: give a simulated data set by `--truth`, or another run on "
+            "the same images by `--against`."
+        )
+    for flag, count in (("images", config.images), ("latent-images", config.latent_images)):
+        if count < 10:
+            raise ValueError(f"`--{flag}` must be 10 or more. Got {count}.")
     for path in (config.run, config.against, config.maps):
         if path is not None and not path.is_dir():
             raise FileNotFoundError(
                 f"{path} is no folder: give a run folder, or one with latents.npy, labels.npy or "
                 "maps/."
             )
-    there = config.folder
-    if there.exists() and not there.is_dir():
-        raise FileExistsError(f"{there} is a file: choose another output by `-o`.")
-    while not there.exists():
-        there = there.parent
-    if not os.access(there, os.W_OK):
-        raise PermissionError(f"{there} is not writable: choose another output by `-o`.")
+    _check_output(config.folder)
+
+
+def _check_output(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file: choose another output by `-o`.")
+    while not folder.exists():
+        folder = folder.parent
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"{folder} is not writable: choose another output by `-o`.")
