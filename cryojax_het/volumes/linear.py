@@ -82,6 +82,16 @@ class FourierLinear(AbstractVolume):
             latent_size=source.latent_size,
         )
 
+    def leading(self, count: int) -> "FourierLinear":
+        """The mean and the first `count` components alone."""
+        return FourierLinear(
+            table=self.table[..., : 2 * count + 2],
+            spacing=self.spacing,
+            source=self.source,
+            kernel=self.kernel,
+            latent_size=count,
+        )
+
     def planes(self, rotation: Float[Array, "3 3"], grid: FourierGrid) -> Float[Array, "y x c 2"]:
         """Slices of the mean and of each component apart: real and imaginary parts."""
         parts = self._parts(rotation, grid)

@@ -20,6 +20,7 @@ from ...volumes.linear import FourierLinear
 from ..linear_statistics import LinearStatistics, linear_statistics
 from ..posterior import AbstractPosterior, LinearGaussian
 from ..requirements import gaussian_noise, linear_volume, local_prior
+from ..symmetric_eigen import symmetric_eigen
 
 _COARSE, _FINE = 33, 17  # contrasts tried over the prior, then about the posterior
 _REACH = 3.5  # standard deviations
@@ -59,7 +60,7 @@ def of_statistics(statistics: LinearStatistics, contrast, latents) -> LinearGaus
 def _infer(statistics, centre, width):
     """Of one image: moments of the latent and the contrast, and `log p(y) - log p(y | 0)`."""
     gram, cross = statistics.gram, statistics.cross
-    values, basis = jnp.linalg.eigh(gram[1:, 1:])
+    values, basis = symmetric_eigen(gram[1:, 1:])
     values = jnp.maximum(values, 0)
     turned = (basis.T @ cross[1:], basis.T @ gram[1:, 0], values, gram[0, 0], cross[0])
     density = lambda c: _log_density(c, turned) - 0.5 * ((c - centre) / _positive(width)) ** 2

@@ -1,0 +1,175 @@
+"""The last pass of a fit of principal volumes: every image's latents, and maps at the full box."""
+
+import logging
+import sys
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+from tqdm import tqdm
+
+from ..inference.devices import to_host
+from ..inference.linear_statistics import linear_statistics
+from ..inference.model import Model
+from ..inference.posterior import LinearGaussian
+from ..inference.posteriors.band_limited import without_shells
+from ..inference.posteriors.linear_gaussian import of_statistics
+from ..inference.requirements import gaussian_noise, linear_volume
+from ..inference.updates.principal_volumes import linear_of, shell_power
+from ..particles.mrc import MrcVolume
+from ..results.run import RunFolder
+from ..volumes.kernel import quadratic
+from .linear_fit import Fitted
+from .linear_setting import LinearSetting
+
+LOG = logging.getLogger("cryojax_het")
+_REFERENCE = 4  # shells of the components' priors that the unknown ones are extrapolated from
+
+
+def write_outputs(setting: LinearSetting, folder: RunFolder, fitted: Fitted) -> dict[str, Any]:
+    """Latents of every image and the mean and components of the full box; returns the summary.
+
+    Components of the full box come from one more M-step: latents are told by the frequencies of
+    their own box, and then stand for all.
+    """
+    volumes, log_likelihood = _last_pass(setting, folder, fitted)
+    if jax.process_index() == 0:
+        _write_maps(setting, folder, volumes)
+        _write_tables(setting, folder)
+    variance = np.sum(volumes[1:].reshape(len(volumes) - 1, -1) ** 2, axis=1)
+    return {
+        "images": len(setting.data.particles),
+        "box": setting.data.size,
+        "latent_box": setting.latent_box,
+        "pixel_size": float(setting.grid(setting.data.size).pixel_size),
+        "components": len(volumes) - 1,
+        "variance_over_power_of_mean": (variance / np.sum(volumes[0] ** 2)).tolist(),
+        "held_out": fitted.held_out,
+        "log_likelihood": log_likelihood,
+        "resolution": setting.consensus.folder.record()["summary"]["resolution"],
+    }
+
+
+def _last_pass(setting: LinearSetting, folder: RunFolder, fitted: Fitted):
+    """Latents go to the run folder as they come; the volumes of the full box."""
+    size, count = setting.data.size, len(fitted.volumes) - 1
+    update, grid, loader = setting.update(size, count), setting.grid(size), setting.loader(size)
+    spacing = setting.grid(fitted.volumes.shape[-1]).pixel_size
+    volume = linear_of(jnp.asarray(fitted.volumes), spacing, quadratic())
+    posterior = setting.posterior(setting.latent_box)
+    model = Model(volume.prepare(grid), setting.noise, setting.prior, posterior)
+    whole = linear_of(jnp.zeros((count + 1, size, size, size)), grid.pixel_size, quadratic())
+    state = update.init(eqx.tree_at(lambda m: m.volume, model, whole))
+    power = jnp.asarray(_full_power(setting, fitted), jnp.float32)
+    state = eqx.tree_at(lambda s: s.power, state, power)
+    table = _tables(folder, len(setting.data.particles), count)
+    plan = setting.plan(np.arange(len(setting.data.particles)), loader)
+    total, hidden = 0.0, jax.process_index() != 0
+    bar = tqdm(
+        total=sum(map(len, plan)),
+        desc="latents, full box",
+        unit=" images",
+        disable=hidden,
+        file=sys.stderr,
+    )
+    with bar:
+        for part, batch in zip(plan, loader.batches(plan), strict=True):
+            state, belief = _step(update, (model, batch, grid), state)
+            flat = _flat_gain(model, batch, grid, (setting.latent_box, setting.first_shell))
+            rows = to_host((belief, flat, batch.index, batch.weight))
+            total += float(np.sum(rows[0].log_likelihood * rows[3]))
+            if not hidden:
+                _write_rows(table, rows)
+            bar.update(len(part))
+    volumes = _solved(update, model, state)
+    return np.asarray(volumes), total / len(setting.data.particles)
+
+
+@eqx.filter_jit
+def _step(update, others, state):
+    model, batch, grid = others
+    _, state, posterior, _ = update.step(model, state, batch, grid, jax.random.key(0))
+    return state, posterior
+
+
+@eqx.filter_jit
+def _flat_gain(model: Model, batch, grid, band: tuple[int, int]) -> Float[jax.Array, " b"]:
+    """The gain in log-likelihood of the mean alone, its contrast integrated over."""
+    box, first = band
+    images = jax.vmap(lambda image: grid.crop_transform(image, box))(batch.images)
+    small = eqx.tree_at(lambda b: b.images, batch, images)
+    prepared = linear_volume(model.volume, "write_outputs").prepare(grid)
+    noise = without_shells(gaussian_noise(model.noise, "write_outputs"), first, grid)
+    found = linear_statistics(prepared.leading(0), noise, small, grid.crop(box))
+    contrast = (model.prior.contrast_mean, model.prior.contrast_width)
+    return of_statistics(found, contrast, batch.latents).log_likelihood
+
+
+@eqx.filter_jit
+def _solved(update, model, state):
+    """The volumes of the full box in the gauge that the latents were written in."""
+    total = jax.tree.map(lambda x: x.sum(axis=0), state.equations)
+    equations = eqx.tree_at(lambda e: e.spacing, total, update.spacing)
+    return equations.solve(state.power).voxels * update.mask
+
+
+def _full_power(setting: LinearSetting, fitted: Fitted) -> Float[np.ndarray, "q s"]:
+    """Priors in shells beyond the latents' box: the mean's spectrum, scaled to each component's
+    last known shells."""
+    size, old = setting.data.size, fitted.volumes.shape[-1]
+    grid = setting.grid(size)
+    mean = np.asarray(
+        shell_power(jnp.asarray(setting.mean(size)[None], jnp.float32), grid.pixel_size)
+    )
+    known = old // 2
+    if known >= size // 2:
+        return fitted.power
+    ends = slice(max(known - _REFERENCE, 1), known)
+    ratio = fitted.power[:, ends].mean(axis=1) / max(mean[0, ends].mean(), 1e-30)
+    power = ratio[:, None] * mean
+    power[:, :known] = fitted.power[:, :known]
+    return power
+
+
+def _tables(folder: RunFolder, images: int, count: int):
+    table = folder.latents()
+    shapes = {"conformation": (count,), "conformation_covariance": (count, count)}
+    shapes |= {"rotation": (3, 3), "shift": (2,), "contrast": ()}
+    shapes |= {"log_likelihood": (), "log_likelihood_mean": ()}
+    if jax.process_index() == 0:
+        for name, shape in shapes.items():
+            table.create(name, (images, *shape))
+    return table
+
+
+def _write_rows(table, rows) -> None:
+    belief, flat, index, weight = rows
+    assert isinstance(belief, LinearGaussian)
+    real = weight > 0
+    latents = belief.latents
+    found = {"conformation": latents.conformation, "conformation_covariance": belief.covariance}
+    found |= {"rotation": latents.rotation, "shift": latents.shift, "contrast": latents.contrast}
+    found |= {"log_likelihood": belief.log_likelihood, "log_likelihood_mean": flat}
+    for name, values in found.items():
+        table.write(name, index[real], values[real])
+
+
+def _write_maps(setting: LinearSetting, folder: RunFolder, volumes) -> None:
+    spacing = float(setting.grid(setting.data.size).pixel_size)
+    as_map = lambda data: MrcVolume(np.asarray(data, np.float32), (spacing,) * 3)
+    folder.write_volume("mean", as_map(volumes[0]))
+    for number, component in enumerate(volumes[1:], start=1):
+        folder.write_volume(f"component_{number:02d}", as_map(component))
+    folder.write_volume("mask", as_map(setting.mask(setting.data.size)))
+    for name in ("half1", "half2"):
+        folder.write_volume(name, setting.consensus.folder.volume(name))
+
+
+def _write_tables(setting: LinearSetting, folder: RunFolder) -> None:
+    """What later steps need of the data: the noise, and the half-set of each image."""
+    analysis = folder.folder("analysis")
+    np.save(analysis / "noise.npy", np.asarray(setting.noise.power))
+    np.save(analysis / "half.npy", setting.data.particles.half)
