@@ -1,5 +1,6 @@
 """`cryojax-het validate`: the scores of a method against the truth, or against another method."""
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Any, final
 
 from ..particles.stack import ReadOptions
+
+_logger = logging.getLogger("cryojax_het")
 
 
 @final
@@ -61,9 +64,14 @@ def validate(config: ValidateConfig, command: Sequence[str]) -> dict[str, Any]:
         report = report.with_part(pair_report(config, config.against, truth))
     if truth is not None:
         report = report.with_part(truth_report(config, truth))
-    report.write(config.folder)
+    try:
+        report.write(config.folder)
+    except ImportError as error:  # the scores are there; pictures are an extra
+        _logger.warning("%s", error)
+        report = ScoreReport(report.scores)
+        report.write(config.folder)
     print(score_text(report.scores))
-    print(f"\n{config.folder}: scores.json, {', '.join(report.figures)}")
+    print(f"\n{config.folder}: {', '.join(['scores.json', *report.figures])}")
     return dict(report.scores)
 
 

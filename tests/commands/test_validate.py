@@ -192,6 +192,14 @@ def test_calibration_that_cannot_be_tested_is_left_out(truth, run, tmp_path, cap
     assert "calibration" not in scores(run / "validation")
 
 
+def test_without_matplotlib_there_are_scores(truth, run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert main(["validate", str(run), "--against", str(run)]) == 0
+    assert "cryojax_het[viz]" in capsys.readouterr().err
+    assert scores(run / "validation")["figures"] == []
+    assert sorted(p.name for p in (run / "validation").iterdir()) == ["scores.json"]
+
+
 def test_help_imports_no_jax():
     code = (
         "import sys\nfrom cryojax_het.cli import main\n"
