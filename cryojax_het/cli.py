@@ -19,7 +19,9 @@ commands:
   inspect      what a particle file holds, and what a reconstruction of it will need
   simulate     particle images of a structure or a map, with complete truth
   reconstruct  half-maps, their FSC and a Wiener-filtered map from known poses
+  fit          a flexible molecule: principal volumes, or classes
   validate     scores of any method against the truth, or against another run
+  analyse      maps along a run's latents, free energies, clusters, outliers
 
 examples:
   cryojax-het demo
@@ -82,6 +84,34 @@ examples:
   cryojax-het validate cryodrgn_files --truth sim/truth.h5 -o scores
   cryojax-het validate run1 --against run2
   cryojax-het validate run1 --against run2 --truth sim
+"""
+
+_ANALYSE = """Analyse what a fit found: maps along its latents, free energies, clusters, outliers.
+
+Everything goes to RUN/analysis: component_01/map_000.mrc, ... along each component, path/ along the
+density of images, clusters/ at the images nearest to k-means centres, subsets/ (STAR or .cs of the
+kept images and of each cluster), image_scores.csv, landscape_01.csv, ..., summary.json, figures.
+
+A series opens in ChimeraX by: open RUN/analysis/component_01/map_*.mrc vseries true
+
+examples:
+  cryojax-het analyse run1
+  cryojax-het analyse run1 --clusters 10 --maps 20 --masked
+  cryojax-het analyse run1 --path 12 4031
+  cryojax-het analyse run1 --no-scores
+"""
+
+_FIT = """Fit a flexible molecule to particle images with known poses.
+
+`--volume linear`: a mean and principal volumes (probabilistic PCA), a posterior of the latents of
+every image; `--volume classes`: K rigid volumes, a probability of each for every image. Each has
+its own settings: `cryojax-het fit --volume classes --help`. The same command takes an interrupted
+run up where it was.
+
+examples:
+  cryojax-het fit particles.star -o run1
+  cryojax-het fit particles.star -o run2 --components 4 --latent-box 48
+  cryojax-het fit particles.star -o run3 --volume classes --classes 4
 """
 
 
@@ -159,12 +189,41 @@ def validate(line: Sequence[str]) -> None:
     run_validation(config, line)
 
 
+def analyse(line: Sequence[str]) -> None:
+    """`cryojax-het analyse`."""
+    from .commands.analyse import AnalyseConfig
+    from .commands.analyse import analyse as run_analysis
+    from .commands.settings import General, parse
+
+    config, _ = parse(AnalyseConfig, "run", line, _ANALYSE, General)
+    summary = run_analysis(config)
+    flagged = "not scored" if summary["flagged"] is None else f"{summary['flagged']:,} flagged"
+    print(
+        f"{config.run}/analysis: {summary['images']:,} images, {flagged}; "
+        f"{len(summary['cluster_sizes'])} clusters."
+    )
+
+
+def fit(line: Sequence[str]) -> None:
+    """`cryojax-het fit`."""
+    from .commands.fit import chosen_method
+    from .commands.settings import General, Replacing, parse
+
+    method = chosen_method(line[2:])
+    config, (replacing, _) = parse(method.settings, "particles", line, _FIT, Replacing, General)
+    with replacing.around(config.output):
+        method.fit(config, line)
+    print(f"{config.output}: done. Next: cryojax-het analyse {config.output}")
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "demo": demo,
     "inspect": inspect,
     "simulate": simulate,
     "reconstruct": reconstruct,
+    "fit": fit,
     "validate": validate,
+    "analyse": analyse,
 }
 
 

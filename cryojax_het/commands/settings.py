@@ -94,7 +94,7 @@ def parse(
     shown = _with_short_forms(settings, subject)
     groups = [("settings", shown), *((group.__name__.lower(), group) for group in others)]
     line = dataclasses.make_dataclass("Line", groups)
-    path = _config_path(arguments[2:])
+    path = config_path(arguments[2:])
     given: dict[str, Any] = {}
     if path is not None:
         table = from_table(shown, read_toml(path), path)
@@ -171,7 +171,8 @@ def _convert(value: Any, kind: Any, name: str, origin: Path) -> Any:
     raise ValueError(f"{origin}: `{name}` must be {wanted}. Got {value!r}.")
 
 
-def _config_path(arguments: Sequence[str]) -> Path | None:
+def config_path(arguments: Sequence[str]) -> Path | None:
+    """The file that `--config` names, if any."""
     for place, argument in enumerate(arguments):
         if argument == "--config" and place + 1 < len(arguments):
             return Path(arguments[place + 1])

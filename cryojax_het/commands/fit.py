@@ -1,0 +1,48 @@
+"""`cryojax-het fit`: which method fits which volume to the images."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..results.config import read_toml
+from .fit_classes import ClassesConfig, fit_classes
+from .fit_linear import LinearConfig, fit_linear
+from .settings import config_path
+
+
+class Method(NamedTuple):
+    """Settings of a method, and the function that runs them and returns a summary."""
+
+    settings: type
+    fit: Callable[[Any, Sequence[str]], dict]
+
+
+METHODS = {
+    "linear": Method(LinearConfig, fit_linear),
+    "classes": Method(ClassesConfig, fit_classes),
+}
+DEFAULT = "linear"
+
+
+def chosen_method(arguments: Sequence[str]) -> Method:
+    """The method that `--volume` names, or the `--config` file, or the default.
+
+    Raises `ValueError` for an unknown one.
+    """
+    name = _flag(arguments)
+    path = config_path(arguments)
+    if name is None and path is not None:
+        name = read_toml(Path(path)).get("volume")
+    name = DEFAULT if name is None else name
+    if name not in METHODS:
+        raise ValueError(f"`--volume` must be one of {', '.join(METHODS)}. Got {name!r}.")
+    return METHODS[name]
+
+
+def _flag(arguments: Sequence[str]) -> str | None:
+    for place, argument in enumerate(arguments):
+        if argument == "--volume" and place + 1 < len(arguments):
+            return arguments[place + 1]
+        if argument.startswith("--volume="):
+            return argument.removeprefix("--volume=")
+    return None
