@@ -15,14 +15,14 @@ from typing import final
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int, Integer
+from jaxtyping import Float, Float32, Int, Integer
 
 from ..imaging.grid import FourierGrid
 from ..imaging.image import Batch
 from ..imaging.noise import ColouredNoise
 from ..inference.group_tables import GroupTables, gather
+from ..inference.known_signal import solve_for_signal
 from ..inference.updates import wiener
-from ..inference.updates.normal_equations import NormalEquations
 from ..particles.loader import HostLatents, Loader, Pixels, Placement
 from ..particles.source import AbstractImageSource
 from ..simulate.truth import GroundTruth
@@ -117,14 +117,7 @@ def signal_power(truth: GroundTruth) -> Float[np.ndarray, " k"]:
     return np.divide(*sums) * truth.pixel_size**6
 
 
-@jax.jit
-def _solve(equations: NormalEquations, signal: Float[Array, " k"]):
-    """The diagonal solution for a signal of that power."""
-    mean = wiener.shell_weights(equations)
-    # The table is finer than the frequencies of the box, which alone are independent.
-    finer = equations.kernel.padded_size(equations.size) / equations.size
-    power = finer**3 * jnp.maximum(signal, 1e-9 * signal.max())
-    return wiener.solve(equations, jnp.where(mean > 0, 1 / (power * mean), 0))
+_solve = jax.jit(solve_for_signal)
 
 
 def _real(values):

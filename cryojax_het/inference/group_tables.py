@@ -23,6 +23,7 @@ from ..imaging.image import Batch
 from ..imaging.noise import AbstractGaussianNoise
 from ..particles.loader import split_rows
 from ..volumes.kernel import Kernel
+from .updates.block_equations import BlockEquations
 from .updates.normal_equations import NormalEquations
 
 _LEAST = 1e-4  # weights below this share of the largest are not worth reading their table
@@ -58,13 +59,34 @@ class GroupTables:
         if np.any(weights < 0):
             raise ValueError(f"`weights` must not be negative. Got {weights.min():g}.")
         largest = weights.max(axis=1, keepdims=True)
-        kept = np.where(weights > _LEAST * largest, weights, 0).astype(np.float32)
-        used = np.flatnonzero(kept.any(axis=0) & (self.counts > 0))
-        cells = int(np.prod(self.tables.shape[1:]))
+        kept = np.where(weights > _LEAST * largest, weights, 0)
+        return self._mixed(kept, slice(0, 3))
+
+    def moments(
+        self, first: Float[np.ndarray, "g q"], second: Float[np.ndarray, "g q q"]
+    ) -> BlockEquations:
+        """The equations of q volumes of which each image is a mixture.
+
+        - `first`, `second`: mean over each group of the coefficients `h` and of `h hᵀ`; exact
+          where a group's images have equal ones.
+        """
+        count = first.shape[1]
+        upper = np.triu_indices(count)
+        right = np.moveaxis(self._mixed(first.T, slice(0, 2)), 0, 3)
+        left = np.moveaxis(self._mixed(second[:, upper[0], upper[1]].T, slice(2, 3)), 0, 3)
+        table = np.concatenate([right.reshape(*right.shape[:3], -1), left[..., 0]], axis=-1)
+        return BlockEquations(_real(table), _real(self.pixel_size), count, self.size, self.kernel)
+
+    def _mixed(self, weights, channels):
+        """`Σ_g w_g T_g` of some channels; each table is read once, for all weightings."""
+        used = np.flatnonzero(weights.any(axis=0) & (self.counts > 0))
+        shape = self.tables[0, ..., channels].shape
+        cells = int(np.prod(shape))
         total = np.zeros((len(weights), cells), np.float32)
         for groups in split_rows(used, max(1, int(_READ / (4 * cells)))):
-            total += kept[:, groups] @ self.tables[groups].reshape(len(groups), cells)
-        return total.reshape(len(weights), *self.tables.shape[1:])
+            part = self.tables[groups][..., channels].reshape(len(groups), cells)
+            total += weights[:, groups].astype(np.float32) @ part
+        return total.reshape(len(weights), *shape)
 
     def equations(self, weights: Float[np.ndarray, " g"]) -> NormalEquations:
         """The weighted sum of the groups' equations. `ValueError` for negative weights."""

@@ -1,0 +1,1 @@
+"""Volumes at a latent point, from the images near it."""
