@@ -22,6 +22,7 @@ commands:
   fit          a flexible molecule: principal volumes, or classes
   validate     scores of any method against the truth, or against another run
   analyse      maps along a run's latents, free energies, clusters, outliers
+  volumes      maps at the latents of images, or at any others, of a finished run
 
 examples:
   cryojax-het demo
@@ -112,6 +113,18 @@ examples:
   cryojax-het fit particles.star -o run1
   cryojax-het fit particles.star -o run2 --components 4 --latent-box 48
   cryojax-het fit particles.star -o run3 --volume classes --classes 4
+"""
+
+
+_VOLUMES = """Make maps at the latents of images, or at any others, of a finished run of `fit`.
+
+By the model itself, by kernel regression (the images near each latent, the bandwidth of each
+Fourier shell cross-validated between half-sets), or by spectral volumes (smooth functions on the
+graph of the latents). The last two read all images once.
+
+examples:
+  cryojax-het volumes run1 --particles 3,17,42 -o maps
+  cryojax-het volumes run1 --latents z.npy --by regression -o maps
 """
 
 
@@ -216,6 +229,17 @@ def fit(line: Sequence[str]) -> None:
     print(f"{config.output}: done. Next: cryojax-het analyse {config.output}")
 
 
+def volumes(line: Sequence[str]) -> None:
+    """`cryojax-het volumes`."""
+    from .commands.settings import General, parse
+    from .commands.volumes import VolumesConfig
+    from .commands.volumes import volumes as make_volumes
+
+    config, _ = parse(VolumesConfig, "run", line, _VOLUMES, General)
+    made = make_volumes(config)
+    print(f"{config.output}: {len(made)} maps, {made[0].name} to {made[-1].name}.")
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "demo": demo,
     "inspect": inspect,
@@ -224,6 +248,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "fit": fit,
     "validate": validate,
     "analyse": analyse,
+    "volumes": volumes,
 }
 
 

@@ -22,13 +22,14 @@ from jaxtyping import Array, Float, Float32, Int
 from ..group_tables import GroupTables
 from ..known_signal import signal_from_fsc, solve_for_signal
 from ..updates import wiener
+from ..updates.normal_equations import NormalEquations
 from .choice import best_bandwidths, moving_weight
 from .cloud import LatentCloud, Target
 from .distances import AbstractDistance, PairCovariance
 from .profiles import AbstractProfile, Epanechnikov, bandwidths
-from .shells import correlation, of_shells, transforms
+from .shells import correlation, only_shells, transforms
 
-_SHARP = 4  # steps of √2 from the smallest bandwidth to that where maps tell what moves
+_SHARP = 4.0  # times the smallest bandwidth: there, maps tell what moves
 
 
 @final
@@ -71,7 +72,7 @@ class KernelRegression:
         squared = self.distance.squared(self.cloud, target)
         tried = bandwidths(squared, self._half_of_images())
         sums = [self.tables.sums(self._weights(squared, tried, half)) for half in (0, 1)]
-        pick = np.asarray(self._choice(sums))
+        pick = np.asarray(self._choice(sums, tried))
         whole, halves, fsc = self._filtered(sums, pick)
         middle = float(np.median(tried[pick[1:-1]]))
         weights = self.profile.weights(squared, middle)[self.groups >= 0]
@@ -87,7 +88,7 @@ class KernelRegression:
         """The map at one bandwidth, of all images, for the signal `τ²`."""
         squared = self.distance.squared(self.cloud, target)
         sums = sum(self.tables.sums(self._weights(squared, np.array([h]), a)) for a in (0, 1))
-        return np.asarray(self._solved(solve_for_signal)(jnp.asarray(sums), self._prior())[0])
+        return np.asarray(self._solved(solve_for_signal, sums[0], self._prior()), np.float32)
 
     def _weights(self, squared, tried, half):
         """Mean weight over each group of one half-set, `[h, g]`."""
@@ -105,30 +106,33 @@ class KernelRegression:
     def _prior(self):
         return jnp.asarray(self.signal, jnp.float32)
 
-    def _solved(self, rule: Callable) -> Callable:
-        """`rule` for each of many tables, one after the other."""
-        size = self.tables.size, self.tables.pixel_size, self.tables.kernel
-        return functools.partial(_solve_each, rule=rule, shape=size)
+    def _solved(self, rule: Callable, table: np.ndarray, prior: Array) -> Array:
+        shape = self.tables.size, self.tables.pixel_size, self.tables.kernel
+        return _solve(table, prior, rule=rule, shape=shape)
 
-    def _choice(self, sums):
+    def _choice(self, sums, tried):
         none = jnp.zeros_like(self._prior())
-        reference = jnp.stack([self._solved(wiener.solve)(s[:1], none)[0] for s in sums])
-        maps = jnp.stack([self._solved(solve_for_signal)(s, self._prior()) for s in sums])
-        sharp = min(_SHARP, maps.shape[1] - 1)
-        mask = jnp.asarray(self.mask, maps.dtype)
-        return _choose(reference, maps, sharp, mask)
+        reference = jnp.stack([self._solved(wiener.solve, s[0], none) for s in sums])
+        each = lambda s: [self._solved(solve_for_signal, one, self._prior()) for one in s]
+        maps = jnp.stack([jnp.stack(each(s)) for s in sums])
+        sharp = min(int(np.searchsorted(tried, _SHARP * tried[0])), len(tried) - 1)
+        return _choose(reference, maps, sharp, jnp.asarray(self.mask, maps.dtype))
 
     def _filtered(self, sums, pick):
         """The whole map, filtered by the FSC of its halves; the halves; their FSC."""
-        used, place = np.unique(pick, return_inverse=True)
         none = jnp.zeros_like(self._prior())
-        parts = [s[used] for s in sums]
-        halves = [of_shells(self._solved(wiener.solve)(part, none), place) for part in parts]
+        halves = [self._blended(s, pick, none) for s in sums]
         mask = jnp.asarray(self.mask, halves[0].dtype)
         fsc = correlation(*(transforms(half * mask) for half in halves))
-        ratio = wiener.noise_to_signal(fsc)
-        whole = self._solved(wiener.solve)(parts[0] + parts[1], ratio)
-        return of_shells(whole, place), jnp.stack(halves), fsc
+        whole = self._blended(sums[0] + sums[1], pick, wiener.noise_to_signal(fsc))
+        return whole, jnp.stack(halves), fsc
+
+    def _blended(self, tables, pick, ratio):
+        """Each shell from the bandwidth that was picked for it."""
+        return sum(
+            _only_shells(self._solved(wiener.solve, tables[h], ratio), jnp.asarray(pick == h))
+            for h in np.unique(pick)
+        )
 
 
 def consensus_signal(
@@ -141,21 +145,20 @@ def consensus_signal(
     sums = tables.sums(np.stack([half == 0, half == 1]).astype(float))
     shape = tables.size, tables.pixel_size, tables.kernel
     none = jnp.zeros(tables.size // 2 + 1, jnp.float32)
-    halves = _solve_each(jnp.asarray(sums), none, rule=wiener.solve, shape=shape)
+    halves = [_solve(table, none, rule=wiener.solve, shape=shape) for table in sums]
     found = [transforms(one * jnp.asarray(mask, one.dtype)) for one in halves]
     every = tables.as_equations(sums[0] + sums[1])
     return np.asarray(signal_from_fsc(every, correlation(*found)), np.float64)
 
 
 @functools.partial(jax.jit, static_argnames=("rule", "shape"))
-def _solve_each(tables: Array, prior: Array, *, rule: Callable, shape: tuple) -> Array:
+def _solve(table: Array, prior: Array, *, rule: Callable, shape: tuple) -> Array:
     size, pixel_size, kernel = shape
+    table = jnp.asarray(table)
+    return rule(NormalEquations(table, jnp.asarray(pixel_size, table.dtype), size, kernel), prior)
 
-    def one(table):
-        spacing = jnp.asarray(pixel_size, table.dtype)
-        return rule(wiener.NormalEquations(table, spacing, size, kernel), prior)
 
-    return jax.lax.map(one, jnp.asarray(tables))
+_only_shells = jax.jit(only_shells)
 
 
 @jax.jit

@@ -6,6 +6,7 @@ from typing import final
 import numpy as np
 from jaxtyping import Float, Int
 
+COUNT = 18  # bandwidths: always as many, so that programs compile once
 _NEAREST = 50  # images per half-set that the smallest bandwidth reaches
 _LARGEST = 4.0  # times the squared distance of nearly all images: weights are nearly equal there
 
@@ -37,11 +38,10 @@ class GaussianProfile(AbstractProfile):
 def bandwidths(
     squared: Float[np.ndarray, " n"], half: Int[np.ndarray, " n"]
 ) -> Float[np.ndarray, " h"]:
-    """A geometric grid in steps of √2 or finer: from one that reaches the nearest 50 images of
-    each half-set (1 or 2; a quarter of them, if that is less) to one that reaches all."""
+    """A geometric grid of `COUNT`: from one that reaches the nearest 50 images of each half-set (1
+    or 2; a quarter of them, if that is less) to one that reaches all."""
     parts = [np.sort(squared[half == number]) for number in (1, 2)]
     reach = [part[min(_NEAREST, len(part) // 4 + 1) - 1] for part in parts]
     high = _LARGEST * max(float(np.quantile(squared, 0.99)), 1e-12)
     low = min(max(float(max(reach)), 1e-4 * high), high)
-    steps = int(np.ceil(2 * np.log2(high / low) - 1e-9)) + 1
-    return np.geomspace(low, high, steps)
+    return np.geomspace(low, high, COUNT)

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Bool, Complex, Float
 
 from ..updates.wiener import shells_inside
 
@@ -31,9 +31,8 @@ def correlation(
     return jnp.where(scale > 0, cross(first, second) / jnp.where(scale > 0, scale, 1), 0)
 
 
-def of_shells(candidates: Float[Array, "h n n n"], pick: Array) -> Float[Array, "n n n"]:
-    """The map that has shell `s` from candidate `pick[s]`."""
-    size = candidates.shape[-1]
-    found = transforms(candidates)
-    chosen = jnp.take_along_axis(found, pick[shells_inside(size, size)[0]][None], axis=0)[0]
-    return jnp.fft.irfftn(chosen, s=(size,) * 3)
+def only_shells(volume: Float[Array, "n n n"], kept: Bool[Array, " s"]) -> Float[Array, "n n n"]:
+    """The map with nothing but the shells that are `kept`."""
+    size = volume.shape[0]
+    found = jnp.where(kept[shells_inside(size, size)[0]], transforms(volume), 0)
+    return jnp.fft.irfftn(found, s=(size,) * 3)

@@ -1,0 +1,121 @@
+"""Ways to make a map at a latent: a class each, opened on a finished run.
+
+A new model of volumes is one more class for `--by model`, named in `MODELS` by the `volume` of the
+run's settings.
+"""
+
+import abc
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Self, final
+
+import numpy as np
+from jaxtyping import Float32
+
+from ..inference.regression.graph import graph_basis
+from ..inference.regression.kernel_regression import KernelRegression
+from ..inference.regression.spectral import SpectralVolumes, spectral_volumes
+from .volume_run import FittedRun, Wanted
+from .volume_tables import gathered
+
+_TERMS = 10  # at most; held-out images choose
+
+
+class AbstractMaker(abc.ABC):
+    """Maps at latents."""
+
+    @classmethod
+    @abc.abstractmethod
+    def of_run(cls, run: FittedRun) -> Self:
+        """All that is the same for every map."""
+
+    @abc.abstractmethod
+    def volume(self, wanted: Wanted) -> Float32[np.ndarray, "n n n"]:
+        """One map."""
+
+
+@final
+@dataclass(frozen=True)
+class LinearMaker(AbstractMaker):
+    """`V(z) = mean + Σ_k z_k X_k`."""
+
+    mean: Float32[np.ndarray, "n n n"]
+    components: Float32[np.ndarray, "k n n n"]
+
+    @classmethod
+    def of_run(cls, run):
+        folder = run.folder
+        count = run.cloud.mean.shape[1]
+        parts = [folder.volume(f"component_{k:02d}").data for k in range(1, count + 1)]
+        return cls(folder.volume("mean").data, np.stack(parts))
+
+    def volume(self, wanted):
+        latent = wanted.target.latent.astype(np.float32)
+        return self.mean + np.tensordot(latent, self.components, 1)
+
+
+@final
+@dataclass(frozen=True)
+class RegressionMaker(AbstractMaker):
+    """Kernel regression from the images near a latent."""
+
+    regression: KernelRegression
+
+    @classmethod
+    def of_run(cls, run):
+        found = gathered(run)
+        return cls(
+            KernelRegression(
+                tables=found.tables,
+                groups=found.groups,
+                half=found.half,
+                cloud=run.cloud,
+                mask=found.mask,
+                signal=found.signal,
+            )
+        )
+
+    def volume(self, wanted):
+        return self.regression.volume(wanted.target).map
+
+
+@final
+@dataclass(frozen=True)
+class SpectralMaker(AbstractMaker):
+    """Laplacian spectral volumes."""
+
+    spectral: SpectralVolumes
+
+    @classmethod
+    def of_run(cls, run):
+        found = gathered(run)
+        terms = min(_TERMS, len(run.cloud) // 10)
+        basis = graph_basis(run.cloud, max(1, terms))
+        about = (found.signal, found.mask)
+        return cls(spectral_volumes(found.tables, found.groups, found.half, basis, about))
+
+    def volume(self, wanted):
+        if wanted.row is not None:
+            return self.spectral.image(wanted.row)
+        return self.spectral.volume(wanted.target)
+
+
+MODELS: Mapping[str, type[AbstractMaker]] = {"linear": LinearMaker}
+
+
+def of_model(run: FittedRun) -> AbstractMaker:
+    """By the model of the run. `ValueError` where its kind makes no maps at latents."""
+    kind = run.folder.config().get("volume", "none")
+    if kind not in MODELS:
+        raise ValueError(
+            f"{run.folder.path}: a model of the kind {kind!r} makes no maps at latents here; "
+            f"known: {', '.join(MODELS)}. Use `--by regression`."
+        )
+    return MODELS[kind].of_run(run)
+
+
+WAYS: Mapping[str, Callable[[FittedRun], AbstractMaker]] = {
+    "model": of_model,
+    "regression": RegressionMaker.of_run,
+    "spectral": SpectralMaker.of_run,
+}
