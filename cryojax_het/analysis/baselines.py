@@ -15,6 +15,7 @@ from jaxtyping import Float, Float32, Int
 from ..particles.source import AbstractImageSource
 from ..simulate.states import States
 from ..simulate.truth import GroundTruth
+from .mask import filter_shells
 from .state_sums import GroupSums, accumulate
 
 
@@ -53,50 +54,69 @@ def neighbour_weights(states: States, state: int, bandwidth: float) -> Float[np.
     return np.exp(-0.5 * (distances / bandwidth) ** 2)
 
 
+def oracle_of_shells(
+    sums: GroupSums, states: States, state: int, bandwidths: Float[np.ndarray, " k"]
+) -> Float32[np.ndarray, "n n n"]:
+    """The map of a state from true labels, each Fourier shell 0 to n//2 at a bandwidth of its own.
+
+    Where the signal is strong or the states differ most, few images near the state are best; where
+    it is weak, as many as there are.
+    """
+    blended = np.zeros((sums.groups.size,) * 3, np.float32)
+    for bandwidth in np.unique(bandwidths):
+        here = np.where(bandwidths == bandwidth, np.float32(1), np.float32(0))
+        blended += filter_shells(oracle_map(sums, states, state, float(bandwidth)), here)
+    return blended
+
+
 @final
 @dataclass(frozen=True, kw_only=True)
 class OracleChoice:
-    """Which bandwidth recovers the true maps best.
+    """Which bandwidth recovers each Fourier shell of the true maps best.
 
-    - `scores`: mean score at each of `bandwidths` over the `states` tried, which were drawn by
-      population; `best`: the bandwidth of the highest.
+    - `scores`: mean score of each shell at each of `bandwidths` over the `states` tried, which
+      were drawn by population; `best`: of each shell the bandwidth of the highest.
     """
 
     bandwidths: Float[np.ndarray, " h"]
-    scores: Float[np.ndarray, " h"]
+    scores: Float[np.ndarray, "h k"]
     states: Int[np.ndarray, " t"]
-    best: float
+    best: Float[np.ndarray, " k"]
 
 
-def choose_bandwidth(
+def choose_bandwidths(
     sums: GroupSums,
     true_map: Callable[[int], Float32[np.ndarray, "n n n"]],
     states: States,
     bandwidths: Float[np.ndarray, " h"],
-    score: Callable[[np.ndarray, np.ndarray], float],
+    score: Callable[[np.ndarray, np.ndarray], Float[np.ndarray, " k"]],
     sample: int = 12,
 ) -> OracleChoice:
     """Try bandwidths on about `sample` states; it is an oracle, the truth may choose.
 
-    - `score(map, true map)`: larger is better.
+    - `score(map, true map)`: of each shell, larger is better.
     """
     tried, share = _sample(sums.groups.counts, sample)
-    scores = np.zeros(len(bandwidths))
+    scores = np.zeros((len(bandwidths), len(sums.signal)))
     for state, weight in zip(tried, share, strict=True):
         truth = true_map(int(state))
         maps = (oracle_map(sums, states, int(state), h) for h in bandwidths)
-        scores += weight * np.array([score(volume, truth) for volume in maps])
-    best = float(bandwidths[int(np.argmax(scores))])
+        scores += weight * np.stack([score(volume, truth) for volume in maps])
+    best = bandwidths[np.argmax(scores, axis=0)]
     return OracleChoice(bandwidths=bandwidths, scores=scores, states=tried, best=best)
 
 
 def default_bandwidths(states: States) -> Float[np.ndarray, " h"]:
     """0, then a geometric series from half the distance of neighbouring states to half of the
-    largest distance, then infinity. 0 and infinity alone where all states are equally far apart."""
+    largest distance, then infinity. Where all states are equally far apart (classes), the steps
+    between are those at which another state's images weigh 0.03, 0.1 and 0.3."""
     distances = states.distances()
     apart = distances[distances > 0]
-    if not apart.size or np.ptp(apart) < 1e-9:
+    if not apart.size:
         return np.array([0.0, np.inf])
+    if np.ptp(apart) < 1e-9:
+        weights = np.array([0.03, 0.1, 0.3])
+        return np.concatenate([[0.0], apart[0] / np.sqrt(-2 * np.log(weights)), [np.inf]])
     low, high = apart.min() / 2, apart.max() / 2
     steps = int(np.ceil(np.log2(high / low))) + 1
     return np.concatenate([[0.0], np.geomspace(low, high, steps), [np.inf]])

@@ -18,21 +18,21 @@ from ..particles.source import AbstractImageSource
 from ..simulate.truth import GroundTruth
 from .baselines import (
     OracleChoice,
-    choose_bandwidth,
+    choose_bandwidths,
     consensus,
     default_bandwidths,
     noise_maps,
-    oracle_map,
+    oracle_of_shells,
 )
 from .ceiling import StatePosterior, state_posterior
 from .chance import some_rows
 from .fsc import fourier_shell_correlation
-from .map_scores import areas, image_curves
+from .map_scores import image_curves
 from .regions import Regions, find_regions
 from .spread import map_spread
 from .state_sums import GroupSums, accumulate
 
-FORMAT = "cryojax_het references 1"
+FORMAT = "cryojax_het references 2"
 HEADLINE = ("moving region", "molecule")  # the first that there is
 _NOISE_MAPS = 10  # of a tenth of the images each
 
@@ -113,7 +113,7 @@ def make_references(
     sums = accumulate(source, truth, truth.images.state, count)
     choice = _choose(sums, truth, masks[_headline(regions)])
     common, true = consensus(sums), (truth.map, every)
-    best = lambda state: oracle_map(sums, truth.states, state, choice.best)
+    best = lambda state: oracle_of_shells(sums, truth.states, state, choice.best)
     return References(
         regions=regions,
         consensus=image_curves((lambda _: common, np.zeros_like(every)), true, masks),
@@ -128,12 +128,10 @@ def make_references(
 def _choose(
     sums: GroupSums, truth: GroundTruth, mask: Float32[np.ndarray, "n n n"]
 ) -> OracleChoice:
-    """The bandwidth of the largest FSC area under the mask of the headline."""
-
-    def area(found, true) -> float:
-        return float(areas(fourier_shell_correlation(found * mask, true * mask)[None])[0])
-
-    return choose_bandwidth(sums, truth.map, truth.states, default_bandwidths(truth.states), area)
+    """Of each shell the bandwidth of the largest FSC under the mask of the headline."""
+    score = lambda found, true: fourier_shell_correlation(found * mask, true * mask)
+    bandwidths = default_bandwidths(truth.states)
+    return choose_bandwidths(sums, truth.map, truth.states, bandwidths, score)
 
 
 def _noise_spread(
@@ -161,6 +159,7 @@ def write_references(path: Path, references: References, key: str) -> None:
         "choice/bandwidths": choice.bandwidths,
         "choice/scores": choice.scores,
         "choice/states": choice.states,
+        "choice/best": choice.best,
         "posterior/rows": posterior.rows,
         "posterior/log_likelihood": posterior.log_likelihood,
         "posterior/prior": posterior.prior,
@@ -170,7 +169,7 @@ def write_references(path: Path, references: References, key: str) -> None:
     for name, curves in (("consensus", references.consensus), ("oracle", references.oracle)):
         arrays |= {f"{name}/{mask}": curve for mask, curve in curves.items()}
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs.update({"format": FORMAT, "key": key, "bandwidth": choice.best})
+        file.attrs.update({"format": FORMAT, "key": key})
         if references.noise_spread is not None:
             file.attrs["noise_spread"] = references.noise_spread
         for name, array in arrays.items():
@@ -206,7 +205,7 @@ def _read(held: Any) -> References:
             bandwidths=array("choice/bandwidths"),
             scores=array("choice/scores"),
             states=array("choice/states"),
-            best=float(held.attrs["bandwidth"]),
+            best=array("choice/best"),
         ),
         posterior=StatePosterior(
             rows=array("posterior/rows"),

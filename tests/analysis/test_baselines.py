@@ -9,12 +9,13 @@ import pytest
 
 from cryojax_het.analysis import baselines, state_sums
 from cryojax_het.analysis.baselines import (
-    choose_bandwidth,
+    choose_bandwidths,
     consensus,
     default_bandwidths,
     neighbour_weights,
     noise_maps,
     oracle_map,
+    oracle_of_shells,
 )
 from cryojax_het.analysis.fsc import fourier_shell_correlation
 from cryojax_het.imaging.grid import FourierGrid
@@ -189,17 +190,36 @@ def test_clean_images_of_a_rigid_molecule_give_its_map(tmp_path):
 def test_the_oracle_is_between_labels_and_consensus_and_better_than_both(hinge, sums):
     truth = hinge[1]
     bandwidths = default_bandwidths(truth.states)
-    choice = choose_bandwidth(sums, truth.map, truth.states, bandwidths, closeness)
-    assert 0 < choice.best < np.inf
-    assert choice.scores.max() == choice.scores[list(bandwidths).index(choice.best)]
-    assert choice.scores.max() > max(choice.scores[0], choice.scores[-1])
+    choice = choose_bandwidths(sums, truth.map, truth.states, bandwidths, fourier_shell_correlation)
+    band = slice(1, -1)
+    scores, best = choice.scores[:, band], choice.best[band]
+    rows = [list(bandwidths).index(b) for b in best]
+    np.testing.assert_array_equal(scores[rows, np.arange(len(best))], scores.max(axis=0))
+    assert scores.max(axis=0).mean() > scores.mean(axis=1).max()
     # By hand, at one bandwidth: each of the states tried once, here.
     assert len(choice.states) == 12
     by_hand = [
-        closeness(oracle_map(sums, truth.states, s, bandwidths[3]), truth.map(s))
+        fourier_shell_correlation(oracle_map(sums, truth.states, s, bandwidths[3]), truth.map(s))
         for s in choice.states.tolist()
     ]
-    assert choice.scores[3] == pytest.approx(np.mean(by_hand))
+    np.testing.assert_allclose(choice.scores[3], np.mean(by_hand, axis=0))
+
+
+def test_shells_are_taken_from_the_maps_of_their_bandwidths(hinge, sums):
+    states = hinge[1].states
+    shells = len(sums.signal)
+    one = oracle_map(sums, states, 7, 0.1)
+    same = oracle_of_shells(sums, states, 7, np.full(shells, 0.1))
+    inside = state_sums.wiener.shells_inside(sums.groups.size, sums.groups.size)
+    shell, kept = np.asarray(inside[0]), np.asarray(inside[1])
+    spectrum = lambda volume: np.fft.rfftn(volume)
+    atol = 1e-5 * np.abs(spectrum(one)).max()
+    np.testing.assert_allclose(spectrum(same)[kept], spectrum(one)[kept], atol=atol)
+    mixed = np.where(np.arange(shells) < 4, 0.1, np.inf)
+    found = spectrum(oracle_of_shells(sums, states, 7, mixed))
+    low, high = kept & (shell < 4), kept & (shell >= 4)
+    np.testing.assert_allclose(found[low], spectrum(one)[low], atol=atol)
+    np.testing.assert_allclose(found[high], spectrum(consensus(sums))[high], atol=atol)
 
 
 def test_states_are_tried_in_proportion_to_their_images():
@@ -221,7 +241,8 @@ def test_bandwidths_to_try(hinge):
         conformation=np.arange(3.0)[:, None],
         population=np.full(3, 1 / 3),
     )
-    np.testing.assert_array_equal(default_bandwidths(classes), [0, np.inf])
+    weights = [baselines.neighbour_weights(classes, 0, h)[1] for h in default_bandwidths(classes)]
+    np.testing.assert_allclose(weights, [0, 0.03, 0.1, 0.3, 1])
 
 
 def test_noise_maps_are_of_disjoint_images(hinge):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cryojax_het.analysis.baselines import oracle_map, state_sums
+from cryojax_het.analysis.baselines import oracle_of_shells, state_sums
 from cryojax_het.analysis.map_sets import MapSet
 from cryojax_het.analysis.outputs import Outputs
 from cryojax_het.analysis.validation import (
@@ -51,7 +51,7 @@ def scored(hinge_set, references):
 def test_the_oracles_maps_close_the_gap_and_the_true_maps_more(hinge_set, references, tmp_path):
     source, truth = hinge_set
     sums, states = state_sums(source, truth), range(len(truth.states))
-    oracle = [oracle_map(sums, truth.states, s, references.choice.best) for s in states]
+    oracle = [oracle_of_shells(sums, truth.states, s, references.choice.best) for s in states]
     found = validate_maps(map_set(tmp_path / "a", truth, oracle), truth, references)
     assert len(found.rows) == 200
     for summary in found.table().values():
