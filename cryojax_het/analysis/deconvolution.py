@@ -114,7 +114,7 @@ class Deconvolution:
             value = -weights @ np.log(mixed) + 0.5 * energy @ stiff
             # Counts that images imply against those of the model.
             slope = expected - total * p + stiff
-            return float(value), solve_triangular(factor, slope, trans="T", check_finite=False)
+            return float(value), solve_triangular(factor, slope, trans=1, check_finite=False)
 
         options = {"maxiter": self.steps, "ftol": 1e-8}
         found = minimize(objective, factor @ start, jac=True, method="L-BFGS-B", options=options)

@@ -50,6 +50,13 @@ def export_particles(
         raise ValueError(f"{original}: only .star and .cs tables can be written back.")
 
 
+def export_rows(path: Path, original: Path, rows: Integer[np.ndarray, " m"]) -> None:
+    """Rows `rows` of `original` (`.star` or `.cs`), every column as it is. Image names keep the
+    folder that they start from: read the subset with the same `--data-dir`, and a `.cs` with the
+    same passthrough files, as the whole. Raises as `export_particles`."""
+    export_particles(path, original, rows, Estimates())
+
+
 def relion_columns(labels: Sequence[str], estimates: Estimates) -> dict[str, np.ndarray]:
     """Columns for `write_star` on a table that has `labels`.
 

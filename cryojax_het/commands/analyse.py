@@ -1,0 +1,68 @@
+"""`cryojax-het analyse`: what a run found, as maps, densities, clusters, scores and figures."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, final
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class AnalyseConfig:
+    """Settings of an analysis of a run."""
+
+    run: Path
+    """Run folder of `cryojax-het fit`; results go to its `analysis` folder."""
+    clusters: int = 20
+    """Clusters of the latents, by k-means."""
+    components: int = 4
+    """Leading components that maps and free energies are made along, at most."""
+    maps: int = 10
+    """Maps along each component and along the path."""
+    by: Literal["model", "regression"] = "model"
+    """How maps are made: by the run's model, or by kernel regression from the images near each
+    point, which reads all images once more."""
+    path: tuple[int, int] | None = None
+    """Images (rows from 0) that a path along the density leads between; None: those at the centres
+    of the first and the last cluster."""
+    masked: bool = False
+    """Multiply maps by the run's mask."""
+    scores: bool = True
+    """Look at all images again, for outlier scores; without, none is left out."""
+    threshold: float = 4.0
+    """Junk score from which an image is left out of densities, clusters and subsets."""
+    resamples: int = 30
+    """Of the images, for the bands of free energies."""
+    particles: Path | None = None
+    """The particle file, where it is no longer where the run had it."""
+    data_dir: Path | None = None
+    """Folder that image paths start from, where the run had another."""
+    seed: int = 0
+    """Of k-means, resamples and draws of images."""
+    batch: int | None = None
+    """Images per batch; None: by box size."""
+    devices: int | None = None
+    """CPU devices to spread the work over; None: one per core where memory allows."""
+
+    def __post_init__(self):
+        least = {"clusters": 2, "components": 1, "maps": 2, "resamples": 0}
+        for name, number in least.items():
+            if getattr(self, name) < number:
+                raise ValueError(f"`--{name}` must be {number} or more. Got {getattr(self, name)}.")
+        if not self.threshold > 0:
+            raise ValueError(f"`--threshold` must be positive. Got {self.threshold}.")
+
+
+def analyse(config: AnalyseConfig) -> dict[str, Any]:
+    """Write everything under `RUN/analysis`; returns what `summary.json` there holds.
+
+    Raises `FileNotFoundError` and `ValueError`, with the remedy, for a folder that is no run, a run
+    without latents or unfinished, or images that are gone: before anything is written.
+    """
+    from .analyse_outputs import write_analysis
+    from .analyse_run import map_makers, open_analysed
+    from .analyse_scores import no_scores, scores_of_images
+
+    analysed = open_analysed(config)
+    maps = map_makers()[config.by](analysed, config)
+    scored = (scores_of_images if config.scores else no_scores)(analysed, config)
+    return write_analysis(analysed, config, maps, scored)

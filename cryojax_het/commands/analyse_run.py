@@ -1,0 +1,149 @@
+"""What an analysis takes from a run folder, opened and checked before anything is computed."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import final
+
+import numpy as np
+from jaxtyping import Float
+
+from ..analysis.density import LatentPosteriors
+from ..analysis.map_series import LinearMaps, MapsAt, Masked, linear_maps
+from ..results.run import RunFolder
+from .analyse import AnalyseConfig
+from .image_settings import ImageSettings
+from .settings import from_table
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Analysed:
+    """A finished run of a linear model: its folder, latents, volumes and image settings.
+
+    - `gain`: `log p(y) - log p(y | mean)` of each image, latents integrated; None where the run
+      did not keep it.
+    """
+
+    run: RunFolder
+    posteriors: LatentPosteriors
+    maps: LinearMaps
+    images: ImageSettings
+    gain: Float[np.ndarray, " n"] | None
+
+    @property
+    def voxel(self) -> tuple[float, float, float]:
+        """Sides of a voxel, Å."""
+        return self.maps.mean.voxel_size
+
+    @property
+    def mask(self) -> Float[np.ndarray, "n n n"]:
+        """The run's mask; ones where it has none."""
+        if (self.run.path / "volumes" / "mask.mrc").is_file():
+            return self.run.volume("mask").data
+        return np.ones_like(self.maps.mean.data)
+
+
+def open_analysed(config: AnalyseConfig) -> Analysed:
+    """Open `config.run`. Raises `FileNotFoundError` where it is no run or has no latents,
+    `ValueError` where it is unfinished."""
+    run = RunFolder(config.run)
+    if not run.finished:
+        again = " ".join(run.record()["command"])
+        raise ValueError(f"{run.path} is not finished: `{again}` takes it up where it was.")
+    table = run.latents()
+    if "conformation" not in table.names():
+        raise FileNotFoundError(
+            f"{run.path} has no latents/conformation.npy: a run of `reconstruct` has no "
+            "conformations to analyse. Fit a model of them by `cryojax-het fit`."
+        )
+    if "conformation_covariance" not in table.names():
+        raise FileNotFoundError(
+            f"{run.path} has no latents/conformation_covariance.npy: without the widths of the "
+            "posteriors, neither free energies nor distances between images can be told."
+        )
+    maps = linear_maps(run)
+    mean = np.array(table.read("conformation"))
+    if mean.shape[1:] != (len(maps.components),):
+        raise ValueError(
+            f"{run.path}: latents of {mean.shape[1:]} do not fit {len(maps.components)} components."
+        )
+    posteriors = LatentPosteriors(
+        mean=mean, covariance=np.array(table.read("conformation_covariance"))
+    )
+    return Analysed(
+        run=run,
+        posteriors=posteriors,
+        maps=maps,
+        images=_image_settings(config, run),
+        gain=_gain(run),
+    )
+
+
+def _image_settings(config: AnalyseConfig, run: RunFolder) -> ImageSettings:
+    """Those of the run; particles and data folder as this command says, where it does."""
+    known = {field.name for field in fields(ImageSettings)}
+    table = {name: value for name, value in run.config().items() if name in known}
+    origin = run.path / "config.toml"
+    if "particles" not in table:
+        raise ValueError(f"{origin} names no `particles`: it is no run on particle images.")
+    settings = from_table(ImageSettings, {**table, "output": str(run.path)}, origin)
+    data_dir = config.data_dir or settings.read.data_dir
+    # Paths of a command are from the folder that it was given in; the record has them whole.
+    noted = [Path(entry["path"]) for entry in run.record()["inputs"]]
+    places = dict(zip(settings.inputs(), noted, strict=False))
+    found = lambda path: None if path is None else places.get(path, path)
+    return replace(
+        settings,
+        particles=config.particles or places.get(settings.particles, settings.particles),
+        passthrough=tuple(places.get(path, path) for path in settings.passthrough),
+        poses=found(settings.poses),
+        ctf=found(settings.ctf),
+        mask=None,
+        read=replace(settings.read, data_dir=data_dir),
+        batch=config.batch or settings.batch,
+    )
+
+
+def _gain(run: RunFolder) -> Float[np.ndarray, " n"] | None:
+    names = ("log_likelihood", "log_likelihood_mean")
+    table = run.latents()
+    if not set(names) <= set(table.names()):
+        return None
+    whole, mean = (np.array(table.read(name), np.float64) for name in names)
+    return whole - mean
+
+
+def map_makers() -> Mapping[str, Callable[[Analysed, AnalyseConfig], MapsAt]]:
+    """What makes maps at latent points, by the value of `--by`."""
+    return {"model": _maps_of_model, "regression": _maps_by_regression}
+
+
+def _maps_of_model(analysed: Analysed, config: AnalyseConfig) -> MapsAt:
+    return Masked(maps=analysed.maps, mask=analysed.mask) if config.masked else analysed.maps
+
+
+def _maps_by_regression(analysed: Analysed, config: AnalyseConfig) -> MapsAt:
+    from ..inference.devices import keep_compilations
+    from ..inference.regression.cloud import LatentCloud
+    from .volume_makers import RegressionMaker
+    from .volume_run import FittedRun, Wanted
+
+    keep_compilations()
+    found = analysed.posteriors
+    cloud = LatentCloud(
+        mean=found.mean.astype(np.float64), covariance=found.covariance.astype(np.float64)
+    )
+    maker = RegressionMaker.of_run(FittedRun(analysed.run, cloud, analysed.images))
+
+    def maps(latent: np.ndarray) -> Iterator[np.ndarray]:
+        for point in latent:
+            yield maker.volume(Wanted("latent", cloud.point(point.astype(np.float64)), None))
+
+    return Masked(maps=maps, mask=analysed.mask) if config.masked else maps
+
+
+def table_format(particles: Path) -> str | None:
+    """The ending of a table whose rows can be written back; None for other files."""
+    suffix = particles.suffix.lower()
+    return suffix if suffix in (".star", ".cs") else None
