@@ -87,21 +87,6 @@ examples:
   cryojax-het validate run1 --against run2 --truth sim
 """
 
-_ANALYSE = """Analyse what a fit found: maps along its latents, free energies, clusters, outliers.
-
-Everything goes to RUN/analysis: component_01/map_000.mrc, ... along each component, path/ along the
-density of images, clusters/ at the images nearest to k-means centres, subsets/ (STAR or .cs of the
-kept images and of each cluster), image_scores.csv, landscape_01.csv, ..., summary.json, figures.
-
-A series opens in ChimeraX by: open RUN/analysis/component_01/map_*.mrc vseries true
-
-examples:
-  cryojax-het analyse run1
-  cryojax-het analyse run1 --clusters 10 --maps 20 --masked
-  cryojax-het analyse run1 --path 12 4031
-  cryojax-het analyse run1 --no-scores
-"""
-
 _FIT = """Fit a flexible molecule to particle images with known poses.
 
 `--volume linear`: a mean and principal volumes (probabilistic PCA), a posterior of the latents of
@@ -204,17 +189,10 @@ def validate(line: Sequence[str]) -> None:
 
 def analyse(line: Sequence[str]) -> None:
     """`cryojax-het analyse`."""
-    from .commands.analyse import AnalyseConfig
-    from .commands.analyse import analyse as run_analysis
+    from .commands.analyse import ABOUT, AnalyseConfig, run_analysis
     from .commands.settings import General, parse
 
-    config, _ = parse(AnalyseConfig, "run", line, _ANALYSE, General)
-    summary = run_analysis(config)
-    flagged = "not scored" if summary["flagged"] is None else f"{summary['flagged']:,} flagged"
-    print(
-        f"{config.run}/analysis: {summary['images']:,} images, {flagged}; "
-        f"{len(summary['cluster_sizes'])} clusters."
-    )
+    run_analysis(parse(AnalyseConfig, "run", line, ABOUT, General)[0])
 
 
 def fit(line: Sequence[str]) -> None:

@@ -4,6 +4,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
 
+ABOUT = """Analyse what a fit found: maps along its latents, free energies, clusters, outliers.
+
+Everything goes to RUN/analysis: component_01/map_000.mrc, ... along each component, path/ along the
+density of images, clusters/ at the images nearest to k-means centres, subsets/ (STAR or .cs of the
+kept images and of each cluster), image_scores.csv, landscape_01.csv, ..., summary.json, figures.
+
+A series opens in ChimeraX by: open RUN/analysis/component_01/map_*.mrc vseries true
+
+examples:
+  cryojax-het analyse run1
+  cryojax-het analyse run1 --clusters 10 --maps 20 --masked
+  cryojax-het analyse run1 --path 12 4031
+  cryojax-het analyse run1 --no-scores
+"""
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +67,9 @@ class AnalyseConfig:
             raise ValueError(f"`--threshold` must be positive. Got {self.threshold}.")
 
 
-def analyse(config: AnalyseConfig) -> dict[str, Any]:
-    """Write everything under `RUN/analysis`; returns what `summary.json` there holds.
+def run_analysis(config: AnalyseConfig) -> dict[str, Any]:
+    """Write everything under `RUN/analysis`, and print one line of it; returns what `summary.json`
+    there holds.
 
     Raises `FileNotFoundError` and `ValueError`, with the remedy, for a folder that is no run, a run
     without latents or unfinished, or images that are gone: before anything is written.
@@ -65,4 +81,8 @@ def analyse(config: AnalyseConfig) -> dict[str, Any]:
     analysed = open_analysed(config)
     maps = map_makers()[config.by](analysed, config)
     scored = (scores_of_images if config.scores else no_scores)(analysed, config)
-    return write_analysis(analysed, config, maps, scored)
+    summary = write_analysis(analysed, config, maps, scored)
+    flagged = "not scored" if summary["flagged"] is None else f"{summary['flagged']:,} flagged"
+    clusters = len(summary["cluster_sizes"])
+    print(f"{config.run}/analysis: {summary['images']:,} images, {flagged}; {clusters} clusters.")
+    return summary
