@@ -189,10 +189,9 @@ def validate(line: Sequence[str]) -> None:
 
 def analyse(line: Sequence[str]) -> None:
     """`cryojax-het analyse`."""
-    from .commands.analyse import ABOUT, AnalyseConfig, run_analysis
-    from .commands.settings import General, parse
+    from .commands.analyse import analyse_line
 
-    run_analysis(parse(AnalyseConfig, "run", line, ABOUT, General)[0])
+    analyse_line(line)
 
 
 def fit(line: Sequence[str]) -> None:

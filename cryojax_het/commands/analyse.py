@@ -1,5 +1,6 @@
 """`cryojax-het analyse`: what a run found, as maps, densities, clusters, scores and figures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
@@ -65,6 +66,13 @@ class AnalyseConfig:
                 raise ValueError(f"`--{name}` must be {number} or more. Got {getattr(self, name)}.")
         if not self.threshold > 0:
             raise ValueError(f"`--threshold` must be positive. Got {self.threshold}.")
+
+
+def analyse_line(line: Sequence[str]) -> None:
+    """The analysis that a command line asks for."""
+    from .settings import General, parse
+
+    run_analysis(parse(AnalyseConfig, "run", line, ABOUT, General)[0])
 
 
 def run_analysis(config: AnalyseConfig) -> dict[str, Any]:
