@@ -36,7 +36,7 @@ class LocalWindow:
 def local_resolution(
     half1: Float[np.ndarray, "n n n"],
     half2: Float[np.ndarray, "n n n"],
-    mask: Float[np.ndarray, "n n n"],
+    mask: Float[np.ndarray, "z y x"],
     pixel_size: float,
     window: LocalWindow | None = None,
 ) -> Float32[np.ndarray, "n n n"]:

@@ -29,7 +29,7 @@ class Gathered:
     """The tables, group of each image and half-set of each group, and what all maps share."""
 
     tables: GroupTables
-    groups: Int[np.ndarray, " n"]
+    groups: Int[np.ndarray, " i"]
     half: Int[np.ndarray, " g"]
     mask: Float32[np.ndarray, "n n n"]
     signal: Float[np.ndarray, " s"]

@@ -59,7 +59,7 @@ class KernelRegression:
     """
 
     tables: GroupTables
-    groups: Int[np.ndarray, " n"]
+    groups: Int[np.ndarray, " i"]
     half: Int[np.ndarray, " g"]
     cloud: LatentCloud
     mask: Float32[np.ndarray, "n n n"]

@@ -53,7 +53,7 @@ class SpectralVolumes:
 
 def spectral_volumes(
     tables: GroupTables,
-    groups: Int[np.ndarray, " n"],
+    groups: Int[np.ndarray, " i"],
     half: Int[np.ndarray, " g"],
     basis: GraphBasis,
     about: tuple[Float[np.ndarray, " s"], Float32[np.ndarray, "n n n"]],
