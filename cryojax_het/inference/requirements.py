@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from ..imaging.noise import AbstractGaussianNoise, AbstractNoise
 from ..volumes.base import AbstractVolume
+from ..volumes.classes import ClassVolumes
 from ..volumes.linear import FourierLinear, LinearVolume
 from ..volumes.voxels import FourierVoxels, Voxels
 from .prior import AbstractPrior, LocalPrior
@@ -41,4 +42,11 @@ def linear_volume(volume: AbstractVolume, who: str) -> LinearVolume | FourierLin
         return LinearVolume(mean=volume, components=components, latent_size=0)
     if not isinstance(volume, LinearVolume | FourierLinear):
         raise TypeError(f"`{who}` needs a `LinearVolume`. Got {type(volume).__name__}.")
+    return volume
+
+
+def class_volumes(volume: AbstractVolume, who: str) -> ClassVolumes:
+    """`volume`, known to be of classes. `TypeError` where it is not."""
+    if not isinstance(volume, ClassVolumes):
+        raise TypeError(f"`{who}` needs `ClassVolumes`. Got {type(volume).__name__}.")
     return volume

@@ -6,10 +6,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..imaging.grid import FourierGrid
-from . import voxels
 from .base import AbstractVolume
 from .interpolation import central_slice
 from .kernel import Kernel, quadratic
+from .voxels import crop_voxels, half_transform, table_frame
+from .voxels import example as one_volume
 
 
 class ClassVolumes(AbstractVolume):
@@ -19,32 +20,30 @@ class ClassVolumes(AbstractVolume):
     """
 
     voxels: Float[Array, "k n n n"]
-    spacing: Float[Array, ""] = eqx.field(converter=jnp.asarray)
-    kernel: Kernel = eqx.field(static=True, default=quadratic())
+    spacing: Float[Array, ""]
+    kernel: Kernel = eqx.field(static=True)
+    latent_size: int = eqx.field(static=True)
 
-    @property
-    def latent_size(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Number of classes."""
-        return self.voxels.shape[0]
-
-    def one(self, number: int) -> voxels.Voxels:
-        """The volume of one class."""
-        return voxels.Voxels(self.voxels[number], self.spacing, self.kernel)
+    def __init__(self, voxels, spacing, kernel: Kernel | None = None):
+        self.voxels, self.spacing = voxels, jnp.asarray(spacing)
+        self.kernel = quadratic() if kernel is None else kernel
+        self.latent_size = voxels.shape[0]
 
     def slice(self, latent, rotation, grid):
         return self.prepare(grid).slice(latent, rotation, grid)
 
     def density(self, latent, grid):
-        return voxels.crop_voxels(jnp.tensordot(latent, self.voxels, axes=1), grid.size)
+        return crop_voxels(jnp.tensordot(latent, self.voxels, axes=1), grid.size)
 
     def prepare(self, grid):
         """All transforms in one table, so that the slices of all classes share their taps."""
         del grid
         # One after another: the padded transforms of all at once would be twice the table.
-        transform = jax.lax.map(lambda v: voxels.half_transform(v, self.kernel), self.voxels)
+        transform = jax.lax.map(lambda v: half_transform(v, self.kernel), self.voxels)
         transform = jnp.moveaxis(transform, 0, -1) * self.spacing**3
         table = jnp.stack([transform.real, transform.imag], axis=-1)
-        return FourierClasses(table.reshape(*transform.shape[:3], -1), self)
+        table = table.reshape(*transform.shape[:3], -1)
+        return FourierClasses(table=table, source=self, latent_size=self.latent_size)
 
 
 class FourierClasses(AbstractVolume):
@@ -52,23 +51,17 @@ class FourierClasses(AbstractVolume):
 
     table: Float[Array, "z y x c"]  # real and imaginary part of each class in turn
     source: ClassVolumes
-
-    @property
-    def latent_size(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Number of classes."""
-        return self.source.latent_size
+    latent_size: int = eqx.field(static=True)
 
     def planes(self, rotation: Float[Array, "3 3"], grid: FourierGrid) -> Float[Array, "y x k 2"]:
         """The slice of each class: real and imaginary parts."""
         source = self.source
-        frame = voxels.table_frame(rotation, grid, source.spacing, self.table.shape[0])
+        frame = table_frame(rotation, grid, source.spacing, self.table.shape[0])
         parts = central_slice(self.table, frame, grid.size, source.kernel)
         return parts.reshape(*parts.shape[:-1], -1, 2)
 
     def slice(self, latent, rotation, grid):
-        mixed = jnp.einsum(
-            "yxkp,k->yxp", self.planes(rotation, grid), latent, precision="highest"
-        )
+        mixed = jnp.einsum("yxkp,k->yxp", self.planes(rotation, grid), latent, precision="highest")
         return jax.lax.complex(mixed[..., 0], mixed[..., 1])
 
     def density(self, latent, grid):
@@ -80,5 +73,5 @@ class FourierClasses(AbstractVolume):
 
 def example(key, grid: FourierGrid) -> ClassVolumes:
     """Three classes of six blobs each; found by the law tests."""
-    every = [voxels.example(k, grid).voxels for k in jax.random.split(key, 3)]
+    every = [one_volume(k, grid).voxels for k in jax.random.split(key, 3)]
     return ClassVolumes(voxels=jnp.stack(every), spacing=grid.pixel_size)

@@ -21,6 +21,25 @@ from . import wiener
 from .normal_equations import INT32, NormalEquations
 
 
+class ClassSignal(eqx.Module):
+    """Priors of the volumes as noise-to-signal ratios per shell, `1/(τ²⟨L⟩)`; zero for none.
+
+    - `common`: of the mean of all images, about 0; `departure`: of each class about that mean.
+
+    Classes share most of their density. A prior about 0 would have to let all of a class pass that
+    the mean knows well, the noise by which it departs from the mean included.
+    """
+
+    common: Float[Array, " s"]
+    departure: Float[Array, "k s"]
+
+    @classmethod
+    def unlimited(cls, count: int, size: int, dtype) -> "ClassSignal":
+        """No prior."""
+        shells = size // 2 + 1
+        return cls(jnp.zeros(shells, dtype), jnp.zeros((count, shells), dtype))
+
+
 class ClassEquations(eqx.Module):
     """`table` `[z, y, x, 3k]` for `k` volumes of `size` voxels: `Re B`, `Im B`, `L` of each."""
 
@@ -81,10 +100,28 @@ class ClassEquations(eqx.Module):
         table = jax.lax.dynamic_slice_in_dim(self.table, 3 * number, 3, axis=-1)
         return NormalEquations(table, spacing, self.size, self.kernel)
 
-    def solve(
-        self, spacing: Float[Array, ""], noise_to_signal: Float[Array, "k s"]
-    ) -> Float[Array, "k n n n"]:
-        """The volumes, `B_k / (L_k + 1/τ_k²)`; `noise_to_signal` is `1/(τ_k²⟨L_k⟩)` per shell."""
+    def common(self, spacing: Float[Array, ""]) -> NormalEquations:
+        """The equations of one volume for all images."""
+        split = self.table.reshape(*self.table.shape[:-1], self.count, 3)
+        return NormalEquations(split.sum(axis=-2), spacing, self.size, self.kernel)
+
+    def solve(self, spacing: Float[Array, ""], signal: ClassSignal) -> Float[Array, "k n n n"]:
+        """The volumes, `V̄ + (B_k - L_k V̄) / (L_k + 1/τ_k²)` with `V̄ = ΣB / (ΣL + 1/τ²)`."""
+        mean = _solved(*self.common(spacing).folded(), signal.common, self.size)
+
+        def one(numbered):
+            number, ratio = numbered
+            right, left = self.one(number, spacing).folded()
+            departure = _solved(right - left * mean, left, ratio, self.size)
+            return wiener.to_voxels(mean + departure, self.size, self.kernel, spacing)
+
         # One class after another: the padded transforms of all would be several times the table.
-        numbered = (jnp.arange(self.count), noise_to_signal)
-        return jax.lax.map(lambda k: wiener.solve(self.one(k[0], spacing), k[1]), numbered)
+        return jax.lax.map(one, (jnp.arange(self.count), signal.departure))
+
+
+def _solved(right, left, ratio, n):
+    """`B / (L + 1/τ²)` on the padded half-grid, as `wiener.solve`."""
+    shells, inside = wiener.shells_inside(left.shape[0], n)
+    mean = wiener.shell_mean(left, shells, inside, n)[shells]
+    weight = jnp.maximum(left + ratio[shells] * mean, wiener.FLOOR * mean)
+    return jnp.where(inside & (weight > 0), right / jnp.where(weight > 0, weight, 1), 0)

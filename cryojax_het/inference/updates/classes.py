@@ -1,13 +1,13 @@
 """EM for classes: least squares for all volumes from softly shared images, and the populations.
 
-    V_k = B_k / (L_k + 1/τ_k²),   π_k ∝ Σ_i r_ik + α - 1
+    V_k = V̄ + (B_k - L_k V̄) / (L_k + 1/τ_k²),   π_k ∝ Σ_i r_ik + α - 1
 
 Full EM sees all images between two solutions, the stochastic variant (`online_classes.py`) a few.
 Dempster, Laird & Rubin 1977; for cryo-EM: Scheres et al. 2007, Nat. Methods 4:27.
 """
 
 import abc
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -23,7 +23,7 @@ from ..model import Model
 from ..posterior import ClassBelief, Point
 from ..posteriors.classes import ClassesAtPose
 from ..update import AbstractUpdate
-from .class_equations import ClassEquations
+from .class_equations import ClassEquations, ClassSignal
 from .on_devices import add_on_devices, empty_sums
 
 
@@ -39,13 +39,13 @@ class ClassSums(eqx.Module):
 
 
 class ClassState(eqx.Module):
-    """Sums of each device, `[device, ...]`, and `1/(τ_k²⟨L_k⟩)` of each class and shell."""
+    """Sums of each device, `[device, ...]`, and the priors of the volumes."""
 
     sums: ClassSums
-    noise_to_signal: Float[Array, "k s"]
+    signal: ClassSignal
 
 
-State = TypeVar("State", bound=eqx.Module)
+State = TypeVar("State", bound=Any)  # with `sums` and `signal`
 
 
 class AbstractClassUpdate(AbstractUpdate[State]):
@@ -72,7 +72,7 @@ class AbstractClassUpdate(AbstractUpdate[State]):
         """Of a closed state, the sums over devices that the volumes are solved from."""
 
     @abc.abstractmethod
-    def opened(self, state: State, noise_to_signal: Float[Array, "k s"]) -> State:
+    def opened(self, state: State, signal: ClassSignal) -> State:
         """A closed state as the next pass begins, with these priors."""
 
     def empty(self, model: Model) -> ClassSums:
@@ -86,10 +86,10 @@ class AbstractClassUpdate(AbstractUpdate[State]):
 
         return empty_sums(self.mesh, make)
 
-    def no_prior(self, model: Model) -> Float[Array, "k s"]:
-        """`noise_to_signal` of infinite signal."""
-        shape = (class_count(model.volume.latent_size), self.size // 2 + 1)
-        return jnp.zeros(shape, self.spacing.dtype)
+    def no_prior(self, model: Model) -> ClassSignal:
+        """Whatever the images say."""
+        count = class_count(model.volume.latent_size)
+        return ClassSignal.unlimited(count, self.size, self.spacing.dtype)
 
     def step(self, model, state, batch, grid, key):
         """Adds a batch to the sums."""
@@ -112,12 +112,12 @@ class AbstractClassUpdate(AbstractUpdate[State]):
     def sweep(self, model, state):
         """The model with new volumes and populations, and a state without images."""
         state = self.closed(state)
-        model = self.solved(model, self.total(state), state.noise_to_signal)
-        return model, self.opened(state, state.noise_to_signal)
+        model = self.solved(model, self.total(state), state.signal)
+        return model, self.opened(state, state.signal)
 
-    def solved(self, model: Model, sums: ClassSums, noise_to_signal: Float[Array, "k s"]) -> Model:
+    def solved(self, model: Model, sums: ClassSums, signal: ClassSignal) -> Model:
         """The model with the volumes and populations that `sums` give."""
-        voxels = sums.equations.solve(self.spacing, noise_to_signal) * self.mask
+        voxels = sums.equations.solve(self.spacing, signal) * self.mask
         volume = ClassVolumes(voxels=voxels, spacing=self.spacing, kernel=self.kernel)
         prior = class_prior(model.prior, sums.equations.count).updated(sums.members)
         return eqx.tree_at(lambda m: (m.volume, m.prior), model, (volume, prior))
@@ -136,8 +136,8 @@ class Classes(AbstractClassUpdate[ClassState]):
     def total(self, state):
         return jax.tree.map(lambda x: x.sum(axis=0), state.sums)
 
-    def opened(self, state, noise_to_signal):
-        return ClassState(jax.tree.map(jnp.zeros_like, state.sums), noise_to_signal)
+    def opened(self, state, signal):
+        return ClassState(jax.tree.map(jnp.zeros_like, state.sums), signal)
 
 
 def shared_out(posterior, count: int) -> tuple[Latents, Float[Array, "b p k"]]:

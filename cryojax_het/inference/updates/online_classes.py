@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..model import Model
+from .class_equations import ClassSignal
 from .classes import AbstractClassUpdate, ClassSums, example_model
 
 FADING = 0.6  # between ½, noisy and fast, and 1, which forgets the start too slowly
@@ -20,13 +21,13 @@ FADING = 0.6  # between ½, noisy and fast, and 1, which forgets the start too s
 class OnlineState(eqx.Module):
     """`sums`: of this mini-batch; `average`: of all so far, per image; both `[device, ...]`.
 
-    - `number`: of mini-batches done; `noise_to_signal`: `1/(τ_k²⟨L_k⟩)` of each class and shell.
+    - `number`: of mini-batches done; `signal`: the priors of the volumes.
     """
 
     sums: ClassSums
     average: ClassSums
     number: Float[Array, ""]
-    noise_to_signal: Float[Array, "k s"]
+    signal: ClassSignal
 
 
 class OnlineClasses(AbstractClassUpdate[OnlineState]):
@@ -44,14 +45,14 @@ class OnlineClasses(AbstractClassUpdate[OnlineState]):
         new = step / jnp.maximum(images, 1)
         blend = lambda old, sums: (1 - step) * old + new * sums
         average = jax.tree.map(blend, state.average, state.sums)
-        return OnlineState(state.sums, average, state.number + 1, state.noise_to_signal)
+        return OnlineState(state.sums, average, state.number + 1, state.signal)
 
     def total(self, state):
         return jax.tree.map(lambda x: x.sum(axis=0), state.average)
 
-    def opened(self, state, noise_to_signal):
+    def opened(self, state, signal):
         cleared = jax.tree.map(jnp.zeros_like, state.sums)
-        return OnlineState(cleared, state.average, state.number, noise_to_signal)
+        return OnlineState(cleared, state.average, state.number, signal)
 
 
 def example(voxels, noise, prior, mesh) -> tuple[OnlineClasses, Model]:

@@ -1,0 +1,83 @@
+"""All fits of a classification, the choice among them, and what is left in the run folder."""
+
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+import jax
+
+from ..inference.devices import data_mesh, first_process_first
+from ..results.config import config_table
+from ..results.run import RunFolder, RunRecord, open_run
+from .classes_checkpoint import Progress, fitted, resume, save
+from .classes_course import held_out_log_likelihood, lay_down_start, new_course, one_pass
+from .classes_output import write_outputs
+from .classes_setting import ClassesSetting
+from .fit_classes import ClassesConfig
+from .reconstruct_data import Data
+
+LOG = logging.getLogger("cryojax_het")
+
+
+def run(config: ClassesConfig, data: Data, command: Sequence[str]) -> dict:
+    """All of it, or what an earlier run left over; returns the summary."""
+    record = RunRecord(
+        command=command,
+        seed=config.seed,
+        devices=[str(d) for d in jax.devices()],
+        inputs=config.inputs(),
+    )
+    folder = first_process_first(
+        lambda: open_run(config.output, config_table(config.result_settings()), record),
+        lambda: RunFolder(config.output),
+    )
+    if folder.finished:
+        LOG.info("%s is finished already.", config.output)
+        return folder.record()["summary"]
+    with folder.logging() if jax.process_index() == 0 else nullcontext():
+        began = time.monotonic()
+        setting = ClassesSetting(config, data, data_mesh())
+        progress = resume(folder, setting)
+        candidates = config.candidates()
+        while len(progress.held_out) < len(candidates):
+            _one_fit(setting, folder, progress, candidates[len(progress.held_out)])
+        assert progress.best is not None
+        summary = write_outputs(setting, folder, progress.best)
+        summary |= {"held_out": progress.held_out, "seconds": time.monotonic() - began}
+        if jax.process_index() == 0:
+            folder.finish(summary)
+        return summary
+
+
+def _one_fit(
+    setting: ClassesSetting, folder: RunFolder, progress: Progress, candidate: tuple[int, int]
+) -> None:
+    """One number of classes and one start, to the end; the better of it and the best so far."""
+    course = progress.course
+    if course is None:
+        course = progress.course = new_course(setting, *candidate)
+        lay_down_start(setting, course)
+    while not course.done(setting):
+        said = one_pass(setting, course)
+        progress.step += 1
+        if jax.process_index() == 0:
+            folder.log(progress.step, **said)
+        save(folder, setting, progress)
+    score = held_out_log_likelihood(setting, course)
+    best_so_far = max((entry["log_likelihood"] for entry in progress.held_out), default=None)
+    if best_so_far is None or score > best_so_far:
+        progress.best = fitted(course)
+    entry = {"classes": course.count, "seed": course.seed, "log_likelihood": score}
+    progress.held_out.append(entry | {"passes": course.iteration})
+    progress.course = None
+    LOG.info(
+        "%d classes, seed %d: %d passes, log-likelihood per image %.4f (held out: %.4f).",
+        course.count,
+        course.seed,
+        course.iteration,
+        course.log_likelihood,
+        score,
+    )
+    progress.step += 1
+    save(folder, setting, progress)
