@@ -135,11 +135,12 @@ def plot_outliers(
             alpha=0.6,
             label=f"{name}: {inside.sum()}",
         )
-    angle = np.linspace(np.pi / 2, np.pi, 50)
-    left.plot(threshold * np.cos(angle), threshold * np.sin(angle), color="0.3", lw=0.8)
-    # The sector of junk: low contrast, much left over.
-    left.plot([-threshold] * 2, [0, np.min(scores.residual_excess)], color="0.3", lw=0.8)
-    left.plot([0, np.max(scores.contrast_deviation)], [threshold] * 2, color="0.3", lw=0.8)
+    # Where the score is the threshold: the residual counts up to the missing contrast.
+    angle = np.linspace(0.75 * np.pi, np.pi, 50)
+    arc = threshold * np.stack([np.cos(angle), np.sin(angle)])
+    top = [[arc[0, 0]], [np.max(scores.residual_excess)]]
+    bottom = [[-threshold], [np.min(scores.residual_excess)]]
+    left.plot(*np.concatenate([top, arc, bottom], axis=1), color="0.3", lw=0.8)
     left.set(xlabel="contrast, deviations from the median", ylabel="excess of the residual")
     middle.set(xlabel="latent, Mahalanobis distance (rarity)", yscale="symlog")
     middle.set(ylabel="ln p(y | model) − ln p(y | nothing)")

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from cryojax_het.particles.cryosparc import read_cryosparc
-from cryojax_het.particles.export import Estimates, export_particles
+from cryojax_het.particles.export import Estimates, export_particles, export_rows
 from cryojax_het.particles.relion import read_relion
 from cryojax_het.particles.stack import ReadOptions
 from cryojax_het.particles.star import read_star
@@ -70,10 +70,11 @@ def test_both_kinds_of_origin_agree(data: Path, tmp_path: Path):
     assert particles["rlnOriginX"] == ["-0.5"] * 4
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["cryosparc_P12_J24_001_particles", "cryosparc_J2_particles_exported", "empiar_10076_7"],
-)
+_CS_FILES = ["cryosparc_P12_J24_001_particles", "cryosparc_J2_particles_exported"]
+_CS_FILES += ["empiar_10076_7"]
+
+
+@pytest.mark.parametrize("name", _CS_FILES)
 def test_cs(data: Path, tmp_path: Path, name: str):
     original = data / "particles" / "cryodrgn" / f"{name}.cs"
     before = read_cryosparc(original).table()
@@ -89,6 +90,16 @@ def test_cs(data: Path, tmp_path: Path, name: str):
     np.testing.assert_allclose(new["cryojax_het/latent_2"], estimates.latent[:, 1], rtol=1e-6)
     for column in set(old.dtype.names) - {f"alignments3D/{n}" for n in ("pose", "shift", "split")}:
         np.testing.assert_array_equal(new[column], old[column][rows])
+
+
+@pytest.mark.parametrize("name", _CS_FILES)
+def test_rows_of_cs_keep_every_byte(data: Path, tmp_path: Path, name: str):
+    original = np.load(data / "particles" / "cryodrgn" / f"{name}.cs")
+    rows = np.arange(len(original))[::-3]
+    export_rows(tmp_path / "rows.cs", data / "particles" / "cryodrgn" / f"{name}.cs", rows)
+    found = np.load(tmp_path / "rows.cs")
+    assert found.dtype == original.dtype
+    assert found.tobytes() == original[rows].tobytes()
 
 
 def test_what_was_not_estimated_keeps_its_text(data: Path, tmp_path: Path):
