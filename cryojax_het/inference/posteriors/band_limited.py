@@ -44,5 +44,6 @@ def without_shells(
     if isinstance(noise, ColouredNoise):
         power = noise.power
     else:
-        power = jnp.full(grid.size // 2 + 1, noise.variance(grid)[0, 1] / grid.length**2)
+        # One row for all groups: an index beyond the last row reads the last.
+        power = jnp.full((1, grid.size // 2 + 1), noise.variance(grid)[0, 1] / grid.length**2)
     return ColouredNoise(jnp.where(np.arange(power.shape[-1]) < first, jnp.inf, power))

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.stats import multivariate_normal
+from scipy.linalg import solve_triangular
 
 from cryojax_het.imaging.image import Latents, render
 from cryojax_het.imaging.noise import WhiteNoise
@@ -69,8 +69,11 @@ def _gaussian(problem, grid, image, contrast):
     mean, w = contrast * dense[image][:, 0], contrast * dense[image][:, 1:]
     covariance = np.linalg.inv(np.eye(2) + w.T @ w / sigma2)
     z = covariance @ w.T @ (y - mean) / sigma2
-    marginal = multivariate_normal(mean, sigma2 * np.eye(len(y)) + w @ w.T).logpdf(y)
-    return z, covariance, marginal - multivariate_normal(0 * y, sigma2).logpdf(y)
+    factor = np.linalg.cholesky(sigma2 * np.eye(len(y)) + w @ w.T)
+    white = solve_triangular(factor, y - mean, lower=True)
+    marginal = -0.5 * white @ white - np.log(np.diag(factor)).sum()
+    nothing = -0.5 * y @ y / sigma2 - 0.5 * len(y) * np.log(sigma2)
+    return z, covariance, marginal - nothing
 
 
 def test_at_a_known_contrast_as_dense_algebra(tiny, problem):
@@ -90,7 +93,7 @@ def test_at_a_known_contrast_as_dense_algebra(tiny, problem):
 def test_an_unknown_contrast_as_quadrature(tiny, problem):
     width = 0.15
     found = infer(tiny, problem, width)
-    grid = np.linspace(1.1 - 6 * width, 1.1 + 6 * width, 2001)
+    grid = np.linspace(1.1 - 6 * width, 1.1 + 6 * width, 81)
     prior = np.exp(-0.5 * ((grid - 1.1) / width) ** 2) / (width * np.sqrt(2 * np.pi))
     for image in range(COUNT):
         parts = [_gaussian(problem, tiny.grid, image, c) for c in grid]
