@@ -7,7 +7,7 @@ run's settings.
 import abc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Self, final
+from typing import final
 
 import numpy as np
 from jaxtyping import Float32
@@ -26,7 +26,7 @@ class AbstractMaker(abc.ABC):
 
     @classmethod
     @abc.abstractmethod
-    def of_run(cls, run: FittedRun) -> Self:
+    def of_run(cls, run: FittedRun) -> "AbstractMaker":
         """All that is the same for every map."""
 
     @abc.abstractmethod

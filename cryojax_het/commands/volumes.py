@@ -37,7 +37,8 @@ class VolumesConfig:
     batch: int | None = None
     """Images per batch; None: by box size."""
 
-    def __post_init__(self):
+    def check(self) -> None:
+        """`ValueError` where it is not said which maps are wanted, or said twice."""
         if bool(self.particles) == (self.latents is not None):
             raise ValueError("Give either `--particles 3,17` or `--latents FILE.npy`.")
 
@@ -55,6 +56,7 @@ def volumes(config: VolumesConfig) -> list[Path]:
     from .volume_makers import WAYS
     from .volume_run import open_fitted, wanted_maps
 
+    config.check()
     _check_output(config.output)
     run = open_fitted(config)
     wanted = wanted_maps(config, run.cloud)

@@ -11,24 +11,21 @@ from cryojax_het.analysis.mask import low_pass_filter
 
 def test_two_levels_of_blur_are_told_within_a_shell():
     rng = np.random.default_rng(0)
-    size, pixel = 48, 2.0
+    size, pixel, amplitude, side = 48, 2.0, 1.5, 22
     truth = rng.normal(size=(size,) * 3)
-    coarse, fine = 12.0, 6.0
-    # Noise below the signal where it passes; what leaks through windows and edges is below noise.
-    maps = {cut: 2 * low_pass_filter(truth, pixel, cut) for cut in (coarse, fine)}
+    maps = {cut: amplitude * low_pass_filter(truth, pixel, cut) for cut in (12.0, 6.0)}
     left = np.arange(size)[None, None] < size // 2
     halves = [
-        np.where(left, maps[coarse], maps[fine]) + rng.normal(size=(size,) * 3) for _ in range(2)
+        np.where(left, maps[12.0], maps[6.0]) + rng.normal(size=(size,) * 3) for _ in range(2)
     ]
     window = LocalWindow(radius=12.0, edge=8.0, step=8.0)
     found = local_resolution(*halves, np.ones((size,) * 3), pixel, window)
-    side = 2 * int(np.ceil((12 + 8) / pixel)) + 2
-    shell = side * pixel / found
-    middle = slice(12, 36)
-    for part, cut in ((slice(4, 10), coarse), (slice(38, 44), fine)):
-        near = shell[middle, middle, part]
-        assert np.median(np.abs(near - side * pixel / cut)) < 1
-    assert found[24, 24, 6] > 1.5 * found[24, 24, 42]
+    shell = side * pixel / found[12:36, 12:36]
+    # The FSC is 1/7 where the filter's power is a sixth of the noise: on its edge of half a cosine.
+    beyond = 4 * np.arccos(2 * np.sqrt(1 / 6) / amplitude - 1) / np.pi - 2
+    for part, cut in ((slice(4, 10), 12.0), (slice(38, 44), 6.0)):
+        expected = (size * pixel / cut + beyond) * side / size
+        assert abs(np.median(shell[..., part]) - expected) < 1
 
 
 def test_outside_the_mask_and_wrong_shapes(caplog):

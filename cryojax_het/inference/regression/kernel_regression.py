@@ -87,8 +87,9 @@ class KernelRegression:
     def single(self, target: Target, h: float) -> Float32[np.ndarray, "n n n"]:
         """The map at one bandwidth, of all images, for the signal `τ²`."""
         squared = self.distance.squared(self.cloud, target)
-        sums = sum(self.tables.sums(self._weights(squared, np.array([h]), a)) for a in (0, 1))
-        return np.asarray(self._solved(solve_for_signal, sums[0], self._prior()), np.float32)
+        parts = [self.tables.sums(self._weights(squared, np.array([h]), a))[0] for a in (0, 1)]
+        whole = parts[0] + parts[1]
+        return np.asarray(self._solved(solve_for_signal, whole, self._prior()), np.float32)
 
     def _weights(self, squared, tried, half):
         """Mean weight over each group of one half-set, `[h, g]`."""
@@ -129,10 +130,11 @@ class KernelRegression:
 
     def _blended(self, tables, pick, ratio):
         """Each shell from the bandwidth that was picked for it."""
-        return sum(
-            _only_shells(self._solved(wiener.solve, tables[h], ratio), jnp.asarray(pick == h))
-            for h in np.unique(pick)
-        )
+        blend = jnp.zeros((self.tables.size,) * 3, jnp.float32)
+        for h in np.unique(pick):
+            found = self._solved(wiener.solve, tables[h], ratio)
+            blend = blend + _only_shells(found, jnp.asarray(pick == h))
+        return blend
 
 
 def consensus_signal(
