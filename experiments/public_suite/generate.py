@@ -69,7 +69,8 @@ def main() -> None:
         print(suite_table(folder, options.only), reference_table(folder, options.only), sep="\n\n")
         return
     for name in options.only:
-        if options.references and (folder / name / "particles.star").exists():
+        there = (folder / name / "particles.star").exists()
+        if options.references and there:
             record(folder, name, "references", lambda name=name: measure_references(folder / name))
         elif not options.references:
             record(folder, name, "simulate", lambda name=name: simulate(folder, name))

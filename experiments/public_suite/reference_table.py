@@ -13,7 +13,7 @@ from cryojax_het.simulate.truth import GroundTruth, open_truth
 
 HEAD = (
     "| suite | moving region: consensus | oracle | gap | molecule: consensus | oracle | gap "
-    "| bandwidth | best correlation | states told right | chance | wall s | CPU s |"
+    "| bandwidths | best correlation | states told right | chance | wall s | CPU s |"
 )
 
 
@@ -37,7 +37,7 @@ def _maps(found: References, truth: GroundTruth) -> dict:
     return {
         "consensus": mean(found.consensus),
         "oracle": mean(found.oracle),
-        "bandwidth": found.choice.best,
+        "bandwidths": found.choice.best[1:-1].tolist(),
         "noise_spread": found.noise_spread,
     }
 
@@ -92,7 +92,7 @@ def _row(name: str, held: dict) -> str:
     cells = [name, *_pair(held, "moving region"), *_pair(held, "molecule")]
     told = held.get("correlation", {})
     cells += [
-        f"{held['bandwidth']:.3g}",
+        f"{min(held['bandwidths']):.2g} to {max(held['bandwidths']):.2g}",
         ", ".join(f"{key} {value:.3f}" for key, value in told.items()) or "-",
         f"{held['right']:.3f}" if "right" in held else "-",
         f"{held['chance']:.3f}" if "chance" in held else "-",
