@@ -15,6 +15,7 @@ image, and the small system is then solved directly. All in float64 on the host:
 cancel over many digits, which is also why each image's noise is subtracted from its own product.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -24,7 +25,8 @@ from jaxtyping import Float, Int
 from .linear_statistics import LinearStatistics
 
 _RIDGE = 1e-7  # of the mean diagonal of the operator: directions no image saw
-_FLOOR = 1e-4  # of the largest eigenvalue: no latent has variance zero
+_FLOOR = 1e-4  # of the largest variance: no latent has variance zero
+_DEPENDENT = 1e-9  # of the largest eigenvalue: volumes that add nothing to the others
 
 
 @final
@@ -142,22 +144,41 @@ def without_contrast(
     return amplitude[..., None] ** 2 * left, projection
 
 
+def pooled(
+    found: Sequence[tuple[LatentCovariance, float]],
+) -> LatentCovariance:
+    """Of volumes side by side, from a part of the images for each set of them: their estimates of
+    `U S Uᵀ` averaged by weight."""
+    total = sum(weight for _, weight in found)
+    count = sum(len(part.mean) for part, _ in found)
+    mean, second, start = np.zeros(count), np.zeros((count, count)), 0
+    for part, weight in found:
+        here = slice(start, start + len(part.mean))
+        mean[here] = weight / total * part.mean
+        second[here, here] = weight / total * part.covariance
+        start = here.stop
+    return LatentCovariance(mean, second + np.outer(mean, mean))
+
+
 def principal_volumes(
     volumes: Float[np.ndarray, "k n n n"], covariance: Float[np.ndarray, "k k"]
-) -> Float[np.ndarray, "k n n n"]:
-    """`X_j`, orthogonal, the largest first, with `Σ X_j X_jᵀ = U S Uᵀ` for volumes `U`: their
-    latents have covariance 1.
+) -> Float[np.ndarray, "j n n n"]:
+    """`X_j`, orthogonal, the largest first, with `Σ X_j X_jᵀ = U S Uᵀ` for volumes `U` of any
+    kind: latents of the `X_j` have covariance 1.
 
-    Eigenvalues of `S` below 1e-4 of the largest are raised to it. `ValueError` where none is
-    positive: the images then say that nothing varies.
+    Variances below 1e-4 of the largest, which noise makes, are raised to it. `ValueError` where
+    none is positive: the images then say that nothing varies.
     """
-    values, vectors = np.linalg.eigh(covariance)
-    if values[-1] <= 0:
+    flat = volumes.reshape(len(volumes), -1).astype(np.float64)
+    values, vectors = np.linalg.eigh(flat @ flat.T)
+    kept = values > _DEPENDENT * values[-1]
+    root = vectors[:, kept] * np.sqrt(values[kept])
+    variance, turn = np.linalg.eigh(root.T @ covariance @ root)
+    if variance[-1] <= 0:
         raise ValueError(
             "The images show no variance along the volumes found: nothing moves beyond the noise, "
             "or there are too few images."
         )
-    root = vectors * np.sqrt(np.maximum(values, _FLOOR * values[-1]))
-    flat = volumes.reshape(len(volumes), -1).astype(np.float64)
-    turn = np.linalg.eigh(root.T @ (flat @ flat.T) @ root)[1][:, ::-1]
-    return ((root @ turn).T @ flat).reshape(volumes.shape).astype(volumes.dtype)
+    deviation = np.sqrt(np.maximum(variance, _FLOOR * variance[-1]))
+    mixing = vectors[:, kept] / np.sqrt(values[kept]) @ (turn * deviation)[:, ::-1]
+    return (mixing.T @ flat).reshape(-1, *volumes.shape[1:]).astype(volumes.dtype)

@@ -8,6 +8,8 @@ import pytest
 from cryojax_het.inference.linear_statistics import LinearStatistics
 from cryojax_het.inference.projected_covariance import (
     CovarianceEquations,
+    LatentCovariance,
+    pooled,
     principal_volumes,
     without_contrast,
 )
@@ -105,6 +107,21 @@ def test_principal_volumes_have_the_covariance_and_are_orthogonal():
     products = found @ found.T
     np.testing.assert_allclose(products, np.diag(np.diagonal(products)), atol=1e-10)
     assert np.all(np.diff(np.diagonal(products)) <= 0)
+
+
+def test_estimates_in_several_bases_are_averaged():
+    """Of volumes that depend on each other; a variance that noise made negative in one counts."""
+    rng = np.random.default_rng(6)
+    volumes = rng.normal(size=(2, 3, 3, 3))
+    one = LatentCovariance(np.array([0.5, 0.0]), np.array([[2.25, 0.5], [0.5, -0.2]]))
+    two = LatentCovariance(np.array([0.1]), np.array([[1.01]]))
+    found = pooled([(one, 3.0), (two, 1.0)])
+    np.testing.assert_allclose(found.mean, [0.375, 0.0, 0.025])
+    both = np.concatenate([volumes, volumes[1:]])
+    flat = volumes.reshape(2, -1)
+    expected = flat.T @ (0.75 * one.covariance + 0.25 * np.diag([0, 1.0])) @ flat
+    result = principal_volumes(both, found.covariance).reshape(2, -1)
+    np.testing.assert_allclose(result.T @ result, expected, atol=1e-6)
 
 
 def test_negative_eigenvalues_are_floored_and_nothing_at_all_is_an_error():
