@@ -14,6 +14,10 @@ class LinearConfig(ImageSettings):
 
     volume: Literal["linear"] = "linear"
     """A mean and principal volumes."""
+    estimator: Literal["em", "covariance", "bootstrap"] = "em"
+    """How principal volumes are found. em: the most likely ones, pass by pass; covariance: least
+    squares for the covariance of volumes, in two passes; bootstrap: the scatter of resampled
+    reconstructions, in three, the bluntest."""
     components: int | None = None
     """Number of principal volumes; None: the one of the largest likelihood of held-out images."""
     most_components: int = 10
@@ -26,7 +30,7 @@ class LinearConfig(ImageSettings):
     high_pass: float | None = None
     """Å: frequencies below one over this are left out of latents; None: none."""
     iterations: int = 10
-    """Passes of EM at each of three resolutions, at most."""
+    """Passes of EM at each of three resolutions, at most; the other estimators make none."""
     tolerance: float = 0.02
     """A resolution is done when a pass gains less log-likelihood per image."""
 

@@ -70,7 +70,7 @@ def fit_components(setting: LinearSetting, folder: RunFolder) -> Fitted:
         fitted, place = _stage(setting, folder, fitted, place, rows)
         place = replace(place, stage=place.stage + 1, done=0, gain=-np.inf)
     if setting.config.components is None and not place.chosen:
-        fitted = _choose(setting, fitted)
+        fitted = choose_count(setting, fitted)
         place = replace(place, chosen=True)
         _save(setting, folder, fitted, place)
     if len(setting.held_out):
@@ -182,7 +182,7 @@ def _at_box(setting: LinearSetting, fitted: Fitted, box: int) -> Fitted:
     return replace(fitted, volumes=volumes.astype(np.float32), power=power)
 
 
-def _choose(setting: LinearSetting, fitted: Fitted) -> Fitted:
+def choose_count(setting: LinearSetting, fitted: Fitted) -> Fitted:
     """The least number of leading components under which held-out images are, within the
     tolerance, most likely."""
     box = fitted.volumes.shape[-1]

@@ -1,4 +1,4 @@
-"""The course of a fit of principal volumes: consensus, EM from coarse to fine, latents, maps."""
+"""The course of a fit of principal volumes: consensus, components, latents, maps."""
 
 import logging
 import time
@@ -12,7 +12,8 @@ from ..results.config import config_table
 from ..results.run import RunFolder, RunRecord, open_run
 from .fit_linear import LinearConfig
 from .linear_consensus import Consensus, consensus_of
-from .linear_fit import Fitted, fit_components
+from .linear_estimators import ESTIMATORS
+from .linear_fit import Fitted
 from .linear_output import write_outputs
 from .linear_setting import LinearSetting
 from .reconstruct_data import Data
@@ -39,7 +40,7 @@ def run(config: LinearConfig, data: Data, command: Sequence[str]) -> dict:
         began = time.monotonic()
         consensus: Consensus = consensus_of(config, command)
         setting = LinearSetting(config, data, consensus, data_mesh())
-        fitted: Fitted = fit_components(setting, folder)
+        fitted: Fitted = ESTIMATORS[config.estimator].fit(setting, folder)
         summary = write_outputs(setting, folder, fitted)
         summary["seconds"] = time.monotonic() - began
         if jax.process_index() == 0:

@@ -1,0 +1,153 @@
+"""The estimators of principal volumes, as a run makes them, on a planted set."""
+
+import json
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cryojax_het.imaging import rotation as so3
+from cryojax_het.imaging.grid import FourierGrid
+from cryojax_het.imaging.image import Latents, render
+from cryojax_het.imaging.optics import Optics
+from cryojax_het.inference.updates.principal_volumes import linear_of
+from cryojax_het.particles.new_star import new_star
+from cryojax_het.particles.source import make_particles
+from cryojax_het.particles.stack_writer import StackWriter
+from cryojax_het.volumes.kernel import quadratic
+
+from .conftest import environment
+
+COUNT, BOX, PIXEL, SNR = 800, 16, 4.0, 0.5
+FITS = {"covariance": None, "bootstrap": 2}  # and the number of components asked for
+
+DRIVER = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from cryojax_het.commands.fit_linear import LinearConfig
+from cryojax_het.inference.devices import data_mesh, use_cpu_devices
+use_cpu_devices(1)
+from cryojax_het.commands.linear_consensus import consensus_of
+from cryojax_het.commands.linear_estimators import ESTIMATORS
+from cryojax_het.commands.linear_setting import LinearSetting
+from cryojax_het.commands.reconstruct_data import load_data
+from cryojax_het.results.config import config_table
+from cryojax_het.results.run import RunRecord, open_run
+
+options = json.loads(sys.argv[1])
+folder = Path(options["output"])
+shared = dict(particles=Path(options["particles"]), diameter=52.0, seed=1, batch=100)
+first = LinearConfig(output=folder / "shared", components=2, **shared)
+data, consensus = load_data(first), consensus_of(first, ["fit"])
+for name, components in options["fits"].items():
+    output = folder / name
+    config = LinearConfig(
+        output=output, components=components, most_components=2, estimator=name, **shared
+    )
+    run = open_run(output, config_table(config.result_settings()), RunRecord(command=["f"], seed=1))
+    setting = LinearSetting(config, data, consensus, data_mesh())
+    fitted = ESTIMATORS[name].fit(setting, run)
+    same = np.array_equal(fitted.volumes, ESTIMATORS[name].fit(setting, run).volumes)
+    kept = dict(volumes=fitted.volumes, power=fitted.power, held_out=fitted.held_out)
+    np.savez(output / "fitted.npz", same=same, **kept)
+"""
+
+
+def components():
+    """Mean and two components `[3, n, n, n]`: blobs, and how they move along y and z."""
+    rng, r = np.random.default_rng(7), (np.arange(BOX) - BOX // 2) * PIXEL
+    centres = rng.uniform(-12, 12, (20, 3))
+    profile = lambda axis: np.exp(-((r[:, None] - centres[:, axis]) ** 2) / (2 * 6.0**2))
+    mean = np.einsum("zj,yj,xj->zyx", profile(2), profile(1), profile(0))
+    return np.stack([mean, *(0.35 * (np.roll(mean, 1, axis) - mean) for axis in (0, 1))])
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory):
+    """A planted set on disk, contrasts spread by 0.15; its components."""
+    rng, grid, voxels = np.random.default_rng(0), FourierGrid(BOX, PIXEL), components()
+    volume = linear_of(jnp.asarray(voxels), grid.pixel_size, quadratic()).prepare(grid)
+    defocus = rng.uniform(8e3, 2e4, COUNT)
+    columns = {"defocus_u": defocus, "defocus_v": defocus, "half": np.arange(COUNT) % 2 + 1}
+    columns |= {"voltage": 300.0, "spherical_aberration": 2.7, "amplitude_contrast": 0.1}
+    columns["rotation"] = np.asarray(
+        jax.vmap(so3.random)(jax.random.split(jax.random.key(0), COUNT))
+    )
+    columns["shift"] = 3 * rng.normal(size=(COUNT, 2))
+    particles = make_particles(COUNT, pixel_size=PIXEL, size=BOX, **columns)
+    z = rng.choice([-1.0, 1.0], (COUNT, 2)) * rng.uniform(0.5, 1.4, (COUNT, 2))
+    contrast = 1 + 0.15 * rng.normal(size=COUNT)
+    known = (z, particles.rotation, particles.shift, contrast)
+    draw = jax.jit(jax.vmap(lambda t, o: grid.to_image(render(volume, t, o, grid))))
+    optics = Optics.from_columns(particles.optics())
+    clean = np.asarray(draw(Latents(*map(jnp.asarray, known)), optics))
+    pixels = clean + np.sqrt(np.mean(clean**2) / SNR) * rng.normal(size=clean.shape)
+    folder = tmp_path_factory.mktemp("planted")
+    with StackWriter(folder / "images.mrcs", BOX, PIXEL) as stack:
+        stack.append(pixels.astype(np.float32))
+    new_star(folder / "particles.star", particles, [f"{i + 1}@images.mrcs" for i in range(COUNT)])
+    return folder, voxels[1:]
+
+
+@pytest.fixture(scope="module")
+def fits(truth):
+    """By estimator: volumes, powers, gains of held-out images, and whether a second call, from
+    the last checkpoint, gives the same; all from one process, as a user's."""
+    folder, _ = truth
+    given = {"particles": str(folder / "particles.star"), "output": str(folder), "fits": FITS}
+    command = [sys.executable, "-c", DRIVER, json.dumps(given)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = {}
+    for name in FITS:
+        with np.load(folder / name / "fitted.npz") as arrays:
+            found[name] = dict(arrays)
+    return found
+
+
+def captured(volumes, truth):
+    """Share of each true component's power in the span of the components found."""
+    basis = np.linalg.qr(volumes[1:].reshape(len(volumes) - 1, -1).T.astype(float))[0]
+    flat = truth.reshape(len(truth), -1)
+    return np.sum((flat @ basis) ** 2, axis=1) / np.sum(flat**2, axis=1)
+
+
+def variance(components):
+    return np.sum(components.reshape(len(components), -1).astype(float) ** 2, axis=1)
+
+
+def test_they_find_what_was_planted_and_resampling_is_the_bluntest(fits, truth):
+    covariance, resampled = (captured(fits[name]["volumes"], truth[1]) for name in FITS)
+    assert np.all(covariance > 0.5)
+    assert np.all(resampled > 0.2)
+    assert covariance.sum() > resampled.sum()
+
+
+def test_variances_are_those_planted(fits, truth):
+    """Within the part that is found; noise, in a basis of other images, adds none."""
+    found, planted = fits["covariance"]["volumes"], variance(truth[1])
+    assert np.all(variance(found[1:]) < 1.2 * np.sort(planted)[::-1])
+    assert np.all(variance(found[1:]) > 0.4 * np.sort(planted)[::-1])
+
+
+def test_a_finished_stage_is_not_done_again(fits):
+    for name in FITS:
+        assert fits[name]["same"]
+
+
+def test_the_number_of_components_is_told_by_held_out_images(fits):
+    held_out = fits["covariance"]["held_out"]
+    assert len(fits["covariance"]["volumes"]) == 3
+    assert len(held_out) == 3
+    assert held_out[2] > held_out[0]
+    assert len(fits["bootstrap"]["held_out"]) == 0
+
+
+def test_powers_are_per_volume_and_shell(fits):
+    for name in FITS:
+        assert fits[name]["power"].shape == (3, BOX // 2 + 1)
+        assert np.all(fits[name]["power"] >= 0)
