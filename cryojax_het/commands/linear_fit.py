@@ -102,8 +102,7 @@ def em_pass(setting: LinearSetting, fitted: Fitted, rows, name: str) -> tuple[Fi
     box, count = fitted.volumes.shape[-1], len(fitted.volumes) - 1
     update, grid, loader = setting.update(box, count), setting.grid(box), setting.loader(box)
     model = _model(setting, fitted)
-    state = update.init(model)
-    state = eqx.tree_at(lambda s: s.power, state, jnp.asarray(fitted.power, jnp.float32))
+    state = update.under(jnp.asarray(fitted.power))
     step = _compiled(update)
     plan = setting.plan(rows, loader)
     total = 0.0

@@ -61,10 +61,7 @@ def _last_pass(setting: LinearSetting, folder: RunFolder, fitted: Fitted):
     volume = linear_of(jnp.asarray(fitted.volumes), spacing, quadratic())
     posterior = setting.posterior(setting.latent_box)
     model = Model(volume.prepare(grid), setting.noise, setting.prior, posterior)
-    whole = linear_of(jnp.zeros((count + 1, size, size, size)), grid.pixel_size, quadratic())
-    state = update.init(eqx.tree_at(lambda m: m.volume, model, whole))
-    power = jnp.asarray(_full_power(setting, fitted), jnp.float32)
-    state = eqx.tree_at(lambda s: s.power, state, power)
+    state = update.under(jnp.asarray(_full_power(setting, fitted)))
     table = _tables(folder, len(setting.data.particles), count)
     plan = setting.plan(np.arange(len(setting.data.particles)), loader)
     total, hidden = 0.0, jax.process_index() != 0

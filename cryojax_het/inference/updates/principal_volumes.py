@@ -12,12 +12,13 @@ Tagare, Kucukelbir, Sigworth, Wang & Rao 2015, J. Struct. Biol. 191; Tipping & B
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 from jaxtyping import Array, Float
 
 from ...volumes.kernel import Kernel, quadratic
 from ...volumes.linear import LinearVolume
 from ...volumes.voxels import Voxels
+from ..devices import WHOLE
 from ..model import Model
 from ..posteriors.linear_gaussian import LinearGaussianPosterior
 from ..requirements import linear_volume
@@ -61,6 +62,12 @@ class PrincipalVolumes(AbstractUpdate[PrincipalVolumesState]):
 
     def init(self, model: Model) -> PrincipalVolumesState:
         """Empty sums; priors from the model's own mean and components."""
+        volume = linear_volume(model.volume, "PrincipalVolumes")
+        assert isinstance(volume, LinearVolume)
+        return self.under(shell_power(stacked(volume), self.spacing))
+
+    def under(self, power: Float[Array, "q s"]) -> PrincipalVolumesState:
+        """Empty sums; `power`: the priors `τ²` of mean and components."""
         kind = self.spacing.dtype
 
         def empty():
@@ -71,10 +78,9 @@ class PrincipalVolumes(AbstractUpdate[PrincipalVolumesState]):
             )
             return equations, sums
 
-        equations, sums = empty_sums(self.mesh, empty)
-        volume = linear_volume(model.volume, "PrincipalVolumes")
-        assert isinstance(volume, LinearVolume)
-        return PrincipalVolumesState(equations, sums, shell_power(stacked(volume), self.spacing))
+        # Placed as `step` returns it: another placement would compile `step` a second time.
+        placed = jax.device_put(power.astype(kind), NamedSharding(self.mesh, WHOLE))
+        return PrincipalVolumesState(*empty_sums(self.mesh, empty), placed)
 
     def step(self, model, state, batch, grid, key):
         """Adds a batch to the sums."""
