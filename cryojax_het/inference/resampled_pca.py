@@ -93,12 +93,14 @@ def without_covariance(batch: Batch, key: PRNGKeyArray) -> Batch:
 def group_maps(
     tables: GroupTables, variance: Float[np.ndarray, " s"], mask: Float[Array, "n n n"]
 ) -> Float32[np.ndarray, "g n n n"]:
-    """`e_g` of every group times `mask`, each filtered as the images of one group warrant.
+    """`e_g` of every group times `mask`.
+
+    Filtered as all images warrant: a filter for the few images of a group would leave components
+    without their finer half.
 
     - `variance`: `τ²` of what varies at each shell 0 to n//2, in (density·Å³)².
     """
-    count = len(tables)
-    total = tables.sums(np.ones((1, count)))[0] / count
+    total = tables.sums(np.ones((1, len(tables))))[0]
     weights = np.asarray(wiener.shell_weights(tables.as_equations(total)))
     finer = (tables.kernel.padded_size(tables.size) / tables.size) ** 3
     prior = 1 / np.maximum(finer * variance * weights, 1e-6)
