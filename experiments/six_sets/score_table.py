@@ -7,12 +7,17 @@ from typing import Any
 
 # Folder of the peer, and its maps in it.
 METHODS = {
+    "cryojax_het, regression": ("ours", "maps"),
+    "cryojax_het, linear": ("ours", "maps_linear"),
     "cryoDRGN": ("cryodrgn", "maps"),
     "cryoDRGN, consensus": ("cryodrgn", "consensus.mrc"),
     "RECOVAR, regression": ("recovar", "maps"),
     "RECOVAR, linear": ("recovar", "maps_linear"),
     "RECOVAR, consensus": ("recovar", "consensus.mrc"),
 }
+# Folder of the peer, and the stage that makes its maps.
+LAST = {"ours": "regression", "cryodrgn": "decode", "recovar": "states"}
+LEAST_GAP = 0.003  # of FSC areas: below it a share of the gap is noise
 MAPS_HEAD = (
     "| set | maps | gap closed | FSC area | consensus | true labels | whole box: area | gap |"
 )
@@ -29,11 +34,11 @@ def tables(folder: Path, names: list[str]) -> str:
         _latent_row(n, m, s) for (n, m), s in present.items() if s.get("latents") and "," not in m
     ]
     latents += [
-        _latent_row(n, "RECOVAR", s)
+        _latent_row(n, m.removesuffix(", linear"), s)
         for (n, m), s in present.items()
-        if s.get("latents") and m == "RECOVAR, linear"
+        if s.get("latents") and m.endswith(", linear")
     ]
-    costs = [_cost_row(folder, n, p) for n in names for p in ("cryodrgn", "recovar")]
+    costs = [_cost_row(folder, n, p) for n in names for p in LAST]
     parts = ((MAPS_HEAD, maps), (LATENTS_HEAD, sorted(latents)), (COST_HEAD, costs))
     return "\n\n".join(_table(head, [row for row in rows if row]) for head, rows in parts)
 
@@ -46,14 +51,20 @@ def _scores(folder: Path, name: str, method: str) -> dict[str, Any]:
 def _map_row(name: str, method: str, scores: dict[str, Any]) -> list[str]:
     best, box = scores["headline"], scores["maps"]["whole box"]
     values = [_number(best[key]) for key in ("value", "consensus", "oracle")]
-    rest = [_number(box["method"]["median"]), _share(box["gap_closed"])]
-    return [name, method, _share(best["gap_closed"]), *values, *rest]
+    rest = [_number(box["method"]["median"]), _gap(box)]
+    return [name, method, _gap(scores["maps"][best["mask"]]), *values, *rest]
+
+
+def _gap(score: dict[str, Any]) -> str:
+    """The share that is closed; a dash where there is no gap to speak of."""
+    gap = score["oracle"]["median"] - score["consensus"]["median"]
+    return _share(score["gap_closed"]) if gap > LEAST_GAP else "-"
 
 
 def _latent_row(name: str, method: str, scores: dict[str, Any]) -> list[str]:
     (headline, first), *others = scores["latents"].items()
     values = [_number(first[key]) for key in ("value", "chance", "ceiling")]
-    more = ", ".join(f"{other} {_number(score['value'])}" for other, score in others)
+    more = ", ".join(f"{n} {_number(s['value'])} ({_share(s['share'])})" for n, s in others)
     return [name, method, headline, *values, _share(first["share"]), more]
 
 
@@ -61,8 +72,8 @@ def _cost_row(folder: Path, name: str, peer: str) -> list[str]:
     path = folder / name / peer / "peer.json"
     held = json.loads(path.read_text()) if path.exists() else {}
     stages = {stage["name"]: stage["cpu_seconds"] for stage in held.get("stages", [])}
-    last = {"cryodrgn": "decode", "recovar": "states"}[peer]
-    if not {"train", "pipeline"} & set(stages):
+    last = LAST[peer]
+    if not {"train", "pipeline", "fit"} & set(stages):
         return []
     count = len(list((folder / name / peer / "maps").glob("*.mrc")))
     model = f"{held['cpu_seconds'] - stages.get(last, 0):.0f}"
