@@ -45,6 +45,7 @@ def prepared_pixels(config: ImageSettings, data: Data, size: int) -> Pixels:
 def pose_latents(data: Data) -> HostLatents:
     """Poses as the particle file has them."""
     particles = data.particles
+    assert particles.rotation is not None  # `load_data` has seen to it
     shift = np.zeros((len(particles), 2)) if particles.shift is None else particles.shift
     return HostLatents.of_poses(particles.rotation, shift)
 

@@ -69,6 +69,7 @@ def fit_components(setting: LinearSetting, folder: RunFolder) -> Fitted:
         fitted = _at_box(setting, fitted, box)
         fitted, place = _stage(setting, folder, fitted, place, rows)
         place = replace(place, stage=place.stage + 1, done=0, gain=-np.inf)
+        _save(setting, folder, fitted, place)
     if setting.config.components is None and not place.chosen:
         fitted = choose_count(setting, fitted)
         place = replace(place, chosen=True)
@@ -197,8 +198,8 @@ def choose_count(setting: LinearSetting, fitted: Fitted) -> Fitted:
         return jnp.stack([batch.weight @ one(k) for k in range(count + 1)])
 
     plan = setting.plan(setting.held_out, loader)
-    totals = sum(np.asarray(to_host(gains(model, batch))) for batch in loader.batches(plan))
-    held_out = [float(x) for x in totals / len(setting.held_out)]
+    totals = [np.asarray(to_host(gains(model, batch))) for batch in loader.batches(plan)]
+    held_out = (np.sum(totals, axis=0) / len(setting.held_out)).tolist()
     enough = max(held_out) - setting.config.tolerance
     best = max(1, next(k for k, x in enumerate(held_out) if x >= enough))
     LOG.info(
@@ -242,8 +243,8 @@ def _resume(setting: LinearSetting, folder: RunFolder) -> tuple[Fitted, Place]:
         return _start(setting), Place()
     note = checkpoint_note(path)
     shape = note["shape"]
-    like = {"volumes": np.zeros(shape, np.float32)}
-    like["power"] = np.zeros((shape[0], shape[-1] // 2 + 1), np.float32)
+    power = np.zeros((shape[0], shape[-1] // 2 + 1), np.float32)
+    like = {"volumes": np.zeros(shape, np.float32), "power": power}
     tree = load_checkpoint(path, like)
     place = Place(**note["place"])
     LOG.info("Taken up at stage %d, pass %d.", place.stage + 1, place.done + 1)

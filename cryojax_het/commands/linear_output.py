@@ -17,11 +17,12 @@ from ..inference.model import Model
 from ..inference.posterior import LinearGaussian
 from ..inference.posteriors.band_limited import without_shells
 from ..inference.posteriors.linear_gaussian import of_statistics
-from ..inference.requirements import gaussian_noise, linear_volume
+from ..inference.requirements import gaussian_noise, linear_volume, local_prior
 from ..inference.updates.principal_volumes import linear_of, shell_power
 from ..particles.mrc import MrcVolume
 from ..results.run import RunFolder
 from ..volumes.kernel import quadratic
+from ..volumes.linear import FourierLinear
 from .linear_fit import Fitted
 from .linear_setting import LinearSetting
 
@@ -99,9 +100,11 @@ def _flat_gain(model: Model, batch, grid, band: tuple[int, int]) -> Float[jax.Ar
     images = jax.vmap(lambda image: grid.crop_transform(image, box))(batch.images)
     small = eqx.tree_at(lambda b: b.images, batch, images)
     prepared = linear_volume(model.volume, "write_outputs").prepare(grid)
+    assert isinstance(prepared, FourierLinear)
     noise = without_shells(gaussian_noise(model.noise, "write_outputs"), first, grid)
     found = linear_statistics(prepared.leading(0), noise, small, grid.crop(box))
-    contrast = (model.prior.contrast_mean, model.prior.contrast_width)
+    prior = local_prior(model.prior, "write_outputs")
+    contrast = (prior.contrast_mean, prior.contrast_width)
     return of_statistics(found, contrast, batch.latents).log_likelihood
 
 
@@ -156,7 +159,7 @@ def _write_rows(table, rows) -> None:
 
 def _write_maps(setting: LinearSetting, folder: RunFolder, volumes) -> None:
     spacing = float(setting.grid(setting.data.size).pixel_size)
-    as_map = lambda data: MrcVolume(np.asarray(data, np.float32), (spacing,) * 3)
+    as_map = lambda data: MrcVolume(np.asarray(data, np.float32), (spacing, spacing, spacing))
     folder.write_volume("mean", as_map(volumes[0]))
     for number, component in enumerate(volumes[1:], start=1):
         folder.write_volume(f"component_{number:02d}", as_map(component))

@@ -51,8 +51,10 @@ class LinearSetting:
     def stages(self) -> list[int]:
         """Boxes of EM, from coarse to fine."""
         last = self.latent_box
-        parts = {2 * int(np.ceil(last * share / 2)) for share in (0.5, 0.75, 1.0)}
-        return sorted({max(part, min(_SMALLEST, last)) for part in parts})
+        parts = {2 * int(np.ceil(last * share / 2)) for share in (0.5, 0.75)}
+        coarse = sorted({max(part, min(_SMALLEST, last)) for part in parts})
+        # A box that is hardly smaller than the last is not worth its passes.
+        return [*(part for part in coarse if part <= 0.8 * last), last]
 
     @cached_property
     def noise(self) -> ColouredNoise:

@@ -66,8 +66,8 @@ def test_order_is_that_of_the_file(data):
     """Sugars come last in the text, in chains A and B; one chain holds the whole ribosome."""
     for name, count in (("antibody/1hzh.pdb", 10576), ("ribosome/powerfit_ribosome.pdb.gz", 48800)):
         path = data / name
-        opened = gzip.open(path, "rt") if name.endswith("gz") else open(path)
-        with opened as file:
+        opener = gzip.open if name.endswith("gz") else open
+        with opener(path, "rt") as file:
             lines = [ln for ln in file if ln.startswith(("ATOM", "HETATM")) and ln[17:20] != "HOH"]
         text = np.array([[float(ln[i : i + 8]) for i in (30, 38, 46)] for ln in lines])
         assert len(text) == count

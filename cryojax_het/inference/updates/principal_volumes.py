@@ -80,7 +80,8 @@ class PrincipalVolumes(AbstractUpdate[PrincipalVolumesState]):
 
         # Placed as `step` returns it: another placement would compile `step` a second time.
         placed = jax.device_put(power.astype(kind), NamedSharding(self.mesh, WHOLE))
-        return PrincipalVolumesState(*empty_sums(self.mesh, empty), placed)
+        equations, sums = empty_sums(self.mesh, empty)
+        return PrincipalVolumesState(equations, sums, placed)
 
     def step(self, model, state, batch, grid, key):
         """Adds a batch to the sums."""
@@ -113,9 +114,9 @@ class PrincipalVolumes(AbstractUpdate[PrincipalVolumesState]):
         model = eqx.tree_at(
             lambda m: m.volume, model, linear_of(volumes, self.spacing, self.kernel)
         )
-        cleared = jax.tree.map(jnp.zeros_like, (state.equations, state.sums))
-        cleared = eqx.tree_at(lambda c: c[0].spacing, cleared, state.equations.spacing)
-        return model, PrincipalVolumesState(*cleared, power)
+        empty, sums = jax.tree.map(jnp.zeros_like, (state.equations, state.sums))
+        empty = eqx.tree_at(lambda e: e.spacing, empty, state.equations.spacing)
+        return model, PrincipalVolumesState(empty, sums, power)
 
 
 def linear_of(

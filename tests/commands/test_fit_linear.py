@@ -1,0 +1,272 @@
+"""`fit --volume linear` from files to a run folder: what is found, chosen, kept, and taken up."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from cryojax_het.analysis.calibration import align, gaussian_coverage
+from cryojax_het.commands.fit import METHODS, chosen_method
+from cryojax_het.commands.fit_linear import LinearConfig, fit_linear
+from cryojax_het.commands.image_preparation import image_loader, initial_noise
+from cryojax_het.commands.reconstruct_data import load_data
+from cryojax_het.imaging.grid import FourierGrid
+from cryojax_het.imaging.image import Latents, render
+from cryojax_het.imaging.optics import Optics
+from cryojax_het.inference.posteriors.linear_gaussian import LinearGaussianPosterior
+from cryojax_het.inference.prior import LocalPrior
+from cryojax_het.inference.updates.principal_volumes import linear_of
+from cryojax_het.particles.loader import Placement, split_rows
+from cryojax_het.particles.mrc import read_volume
+from cryojax_het.results.run import RunFolder
+from cryojax_het.volumes.gaussians import Gaussians
+from cryojax_het.volumes.kernel import quadratic
+
+from .conftest import BOX, PIXEL, asymmetric_molecule, environment, finish, simulate
+
+pytestmark = pytest.mark.usefixtures("float32")
+COUNT, SIGMA, SPREAD = 480, 1.5, 0.2
+FAST = {"batch": 60, "iterations": 8, "most_components": 4, "latent_box": 24, "devices": 1}
+
+
+def linear_images():
+    """Images of a mean whose two halves grow and shrink apart, contrast ±20 %; latents, contrast.
+
+    Of 480 images, at an SNR of about 0.4 per pixel.
+    """
+    base = simulate(COUNT, noise=SIGMA)
+    whole, table, grid = asymmetric_molecule(), base.particles, FourierGrid(BOX, PIXEL)
+    poses = Latents(
+        jnp.zeros((COUNT, 0)),
+        jnp.asarray(table.rotation),
+        jnp.asarray(table.shift),
+        jnp.ones(COUNT),
+    )
+    optics = Optics.from_columns(table.optics())
+
+    def images(kept):
+        part = Gaussians(whole.positions[kept], whole.amplitudes[kept], whole.widths[kept])
+        draw = jax.jit(jax.vmap(lambda t, o: grid.to_image(render(part, t, o, grid))))
+        return np.asarray(draw(poses, optics), np.float32)
+
+    side = np.asarray(whole.positions[:, 0]) > 5
+    high = np.asarray(whole.positions[:, 1]) > 0
+    rng = np.random.default_rng(8)
+    z = rng.normal(size=(COUNT, 2)).astype(np.float32)
+    contrast = (1 + SPREAD * rng.normal(size=COUNT)).clip(0.4).astype(np.float32)
+    mean, first, second = images(side | ~side), images(side), images(~side & high)
+    clean = mean + 0.5 * z[:, :1, None] * first + 0.4 * z[:, 1:, None] * second
+    noise = base.pixels - mean
+    return replace(base, pixels=contrast[:, None, None] * clean + noise), z, contrast
+
+
+@pytest.fixture(scope="session")
+def varied(tmp_path_factory):
+    """The path of the STAR file, true latents and contrasts."""
+    with jax.enable_x64(False):
+        images, z, contrast = linear_images()
+        return images.write(tmp_path_factory.mktemp("varied")), z, contrast
+
+
+def run(star, output, **options):
+    config = LinearConfig(particles=star, output=output, **{**FAST, **options})
+    return fit_linear(config, ["fit", str(star)])
+
+
+def read(output, name):
+    return np.asarray(RunFolder(output).latents().read(name))
+
+
+@pytest.fixture(scope="session")
+def fitted(varied, tmp_path_factory):
+    output = tmp_path_factory.mktemp("fit") / "run"
+    with jax.enable_x64(False):
+        return run(varied[0], output), output
+
+
+@pytest.fixture(scope="session")
+def ideal(varied):
+    """Posterior mean latents and contrasts under the true volumes and noise: the best there is."""
+    star = varied[0]
+    with jax.enable_x64(False):
+        whole = asymmetric_molecule()
+        side, high = np.asarray(whole.positions[:, 0]) > 5, np.asarray(whole.positions[:, 1]) > 0
+        grid = FourierGrid(BOX, PIXEL)
+        parts = (side | ~side, 1.0), (side, 0.5), (~side & high, 0.4)
+        maps = [
+            scale
+            * Gaussians(
+                *(x[kept] for x in (whole.positions, whole.amplitudes, whole.widths))
+            ).density(jnp.zeros(0), grid)
+            for kept, scale in parts
+        ]
+        volume = linear_of(jnp.stack(maps).astype(jnp.float32), grid.pixel_size, quadratic())
+        config = LinearConfig(particles=star, output=star.parent / "none")
+        data = load_data(config)
+        loader = image_loader(
+            config, data, BOX, 60, Placement(lambda t: jax.tree.map(jnp.asarray, t))
+        )
+        noise = initial_noise(config, data, loader.pixels)
+        prior = LocalPrior(*map(jnp.float32, (1.0, 1.0, 1.0, SPREAD)))
+        method = LinearGaussianPosterior()
+        infer = eqx.filter_jit(
+            lambda b: method.infer(jax.random.key(0), volume, noise, prior, b, grid).latents
+        )
+        plan = split_rows(np.arange(COUNT), 60)
+        found = [infer(batch) for batch in loader.batches(plan)]
+    return tuple(
+        np.concatenate([getattr(part, name) for part in found])
+        for name in ("conformation", "contrast")
+    )
+
+
+def explained(latents, truth):
+    """Share of the variance of `truth` that an affine map of the latents explains, and the map."""
+    design = np.column_stack([np.ones(len(latents)), latents])
+    slope, *_ = np.linalg.lstsq(design, truth, rcond=None)
+    left = truth - design @ slope
+    return 1 - np.sum(left**2) / np.sum((truth - truth.mean(axis=0)) ** 2), slope[1:]
+
+
+def test_latents_are_found_and_the_contrast_is_no_component(varied, fitted, ideal):
+    summary, output = fitted
+    assert summary["components"] == 2  # chosen: a third would be the contrast
+    latents, contrast = read(output, "conformation"), read(output, "contrast")
+    share, best = (explained(z, varied[1])[0] for z in (latents, ideal[0]))
+    assert best > 0.7
+    assert share > 0.9 * best  # 480 images know the components only so well
+    known, most = (np.corrcoef(c, varied[2])[0, 1] for c in (contrast, ideal[1]))
+    assert most > 0.6
+    assert known > 0.9 * most
+    # Latents tell nothing of the contrast: no more than two of 480 numbers do by chance.
+    assert explained(latents, varied[2][:, None])[0] < 0.03
+    gains = summary["held_out"]
+    assert len(gains) == FAST["most_components"] + 1
+    assert gains[2] - gains[0] > 1
+
+
+def test_posteriors_are_as_wide_as_they_are_wrong(varied, fitted):
+    """Coverage of 90 % regions, the latents brought to the truth's frame by an affine map fitted
+    on half of the images and tested on the others."""
+    latents = read(fitted[1], "conformation").astype(float)
+    covariance = read(fitted[1], "conformation_covariance").astype(float)
+    fit, test = slice(0, None, 2), slice(1, None, 2)
+    onto = align(latents[fit], varied[1][fit].astype(float))
+    found = gaussian_coverage(
+        onto.points(latents[test]),
+        onto.covariances(covariance[test]),
+        varied[1][test].astype(float),
+    )
+    for coverage in found:
+        assert abs(coverage.observed - coverage.level) < 4 * coverage.error
+
+
+def test_the_folder_holds_what_it_should(varied, fitted):
+    summary, output = fitted
+    folder = RunFolder(output)
+    assert folder.finished
+    volumes = {path.stem for path in (output / "volumes").glob("*.mrc")}
+    assert volumes == {"mean", "component_01", "component_02", "mask", "half1", "half2"}
+    assert read_volume(output / "volumes" / "component_01.mrc").data.shape == (BOX,) * 3
+    power = summary["variance_over_power_of_mean"]
+    assert power[0] > power[1] > 0
+    gain, flat = read(output, "log_likelihood"), read(output, "log_likelihood_mean")
+    assert np.isfinite(gain).all()
+    assert gain.mean() > flat.mean() + 1
+    assert np.load(output / "analysis" / "noise.npy").shape == (1, BOX // 2 + 1)
+    np.testing.assert_array_equal(
+        np.load(output / "analysis" / "half.npy"), np.arange(COUNT) % 2 + 1
+    )
+    steps = [line["log_likelihood"] for line in folder.metrics() if line["box"] == 24]
+    assert np.all(np.diff(steps) > -0.02)
+    # Latents are standard normal: that is the gauge.
+    latents, covariance = read(output, "conformation"), read(output, "conformation_covariance")
+    second = covariance.mean(axis=0) + np.cov(latents.T)
+    np.testing.assert_allclose(second, np.eye(2), atol=0.15)
+
+
+def test_a_finished_run_is_left_as_it_is(varied, fitted):
+    before = (fitted[1] / "run.json").read_text()
+    assert run(varied[0], fitted[1]) == json.loads(before)["summary"]
+    assert (fitted[1] / "run.json").read_text() == before
+
+
+def test_settings_that_cannot_be(tmp_path):
+    for options, words in (
+        ({"components": 0}, "--components"),
+        ({"contrast": -1.0}, "--contrast"),
+        ({"latent_box": 9}, "--latent-box"),
+        ({"iterations": 0}, "--iterations"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            LinearConfig(particles=tmp_path / "a.star", output=tmp_path / "b", **options)
+
+
+def test_the_method_is_named_by_flag_or_file(tmp_path):
+    assert chosen_method(["a.star"]) is METHODS["linear"]
+    assert chosen_method(["a.star", "--volume", "classes"]) is METHODS["classes"]
+    assert chosen_method(["--volume=classes"]) is METHODS["classes"]
+    (tmp_path / "c.toml").write_text('volume = "classes"\n')
+    assert chosen_method(["--config", str(tmp_path / "c.toml")]) is METHODS["classes"]
+    with pytest.raises(ValueError, match="one of linear, classes"):
+        chosen_method(["--volume", "cubes"])
+
+
+DRIVER = """
+import json, logging, os, signal, sys
+from pathlib import Path
+logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+from cryojax_het.commands import linear_fit
+from cryojax_het.commands.fit_linear import LinearConfig, fit_linear
+options = json.loads(sys.argv[1])
+left = {kill}
+saved = linear_fit.save_checkpoint
+def save(*arguments):
+    global left
+    path = saved(*arguments)
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return path
+linear_fit.save_checkpoint = save
+for name in ("particles", "output"):
+    options[name] = Path(options[name])
+print(json.dumps(fit_linear(LinearConfig(**options), ["fit", *sys.argv[1:]])))
+"""
+
+
+def test_killed_twice_the_same_command_ends_with_the_same_result(varied, tmp_path):
+    options = {**FAST, "iterations": 2, "tolerance": 0.0}
+
+    def start(output, kill):
+        given = {"particles": str(varied[0]), "output": str(tmp_path / output), **options}
+        return subprocess.Popen(
+            [sys.executable, "-c", DRIVER.replace("{kill}", str(kill)), json.dumps(given)],
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    for kill in (2, 3):  # in the first resolution, and in the second
+        status, _, err = finish(start("broken", kill))
+        assert status == -9, err
+        assert not RunFolder(tmp_path / "broken").finished
+    status, out, err = finish(start("broken", 0))
+    assert status == 0, err
+    assert "Taken up at" in err
+    status, expected, err = finish(start("whole", 0))
+    assert status == 0, err
+    broken, whole = (json.loads(text.splitlines()[-1]) for text in (out, expected))
+    assert broken["held_out"] == whole["held_out"]
+    for name in ("conformation", "contrast", "log_likelihood"):
+        np.testing.assert_array_equal(*(read(tmp_path / o, name) for o in ("broken", "whole")))
+    for path in (tmp_path / "whole" / "volumes").glob("*.mrc"):
+        other = read_volume(tmp_path / "broken" / "volumes" / path.name).data
+        np.testing.assert_array_equal(read_volume(path).data, other)
