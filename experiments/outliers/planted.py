@@ -3,9 +3,10 @@
     python experiments/outliers/planted.py FOLDER [--count 3000] [--snr 0.1]
 
 A hinged molecule at -20° to 20° (77 %), a rare state of it at 70° to 75° (2 %), pure noise (10 %),
-and two other molecules: a relative with a crank (6 %), and an antibody (5 %), each with the poses of
-its images shuffled, since nothing aligns them with the molecule. All have the noise of one level and one optics group; the clean
-antibody is scaled to the molecule's variance. The stack goes through `fit --volume linear` and
+and two other molecules: a relative with a crank (6 %), and an antibody (5 %), each with the poses
+of its images shuffled, since nothing aligns them with the molecule. All have the noise of one level
+and one optics group; the clean antibody is scaled to the molecule's variance. The stack goes
+through `fit --volume linear` and
 `analyse` as a user's would: neither knows what is in it.
 """
 
