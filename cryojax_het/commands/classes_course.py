@@ -98,7 +98,7 @@ def one_pass(setting: ClassesSetting, course: Course) -> dict[str, Any]:
     """One pass of EM; what there is to say of it."""
     number = course.iteration + 1
     box = setting.box(number)
-    posterior = setting.posterior(box)
+    posterior = setting.posterior(number)
     course.model = eqx.tree_at(lambda m: m.posterior, course.model, posterior)
     loader = setting.loader(box)
     table = ClassTable.empty(loader.latents, course.count)
@@ -108,7 +108,7 @@ def one_pass(setting: ClassesSetting, course: Course) -> dict[str, Any]:
     images = int(np.count_nonzero(setting.half))
     before = course.log_likelihood
     course.log_likelihood = float(np.nanmean(table.log_likelihood))
-    full = box == setting.full_box and setting.box(number - 1) == box and number > 1
+    full = number > setting.low_iterations + 1  # and so was the pass before
     course.gained = (*course.gained, course.log_likelihood - before) if full else ()
     course.iteration = number
     said = _treat_empty(course, images)
@@ -152,15 +152,17 @@ def _round(setting, course, box, rounds, table=None):
             course.model, course.states = closed[:2]
 
 
-def held_out_log_likelihood(setting: ClassesSetting, course: Course) -> float:
-    """Mean log-likelihood of the images kept apart, at full detail; NaN where there are none."""
+def held_out_log_likelihood(setting: ClassesSetting, course: Course) -> float | None:
+    """Mean log-likelihood of the images kept apart, at full detail; None where there are none."""
     if not len(setting.held_out):
-        return float("nan")
+        return None
     box = setting.full_box
     loader, grid = setting.loader(box), setting.grid(box)
     volume = course.model.volume.prepare(grid)
     places = lambda m: (m.volume, m.posterior)
-    model = eqx.tree_at(places, course.model, (volume, setting.posterior(box)))
+    model = eqx.tree_at(
+        places, course.model, (volume, setting.posterior(setting.low_iterations + 1))
+    )
     table = ClassTable.empty(loader.latents, course.count)
     rows = split_rows(setting.held_out, loader.batch_size)
     infer_rows(lambda model, batch: infer_batch(model, batch, grid), model, loader, rows, table)

@@ -65,19 +65,19 @@ def _one_fit(
             folder.log(progress.step, **said)
         save(folder, setting, progress)
     score = held_out_log_likelihood(setting, course)
-    best_so_far = max((entry["log_likelihood"] for entry in progress.held_out), default=None)
-    if best_so_far is None or score > best_so_far:
+    others = [entry["log_likelihood"] for entry in progress.held_out]
+    if score is None or all(score > other for other in others):
         progress.best = fitted(course)
     entry = {"classes": course.count, "seed": course.seed, "log_likelihood": score}
     progress.held_out.append(entry | {"passes": course.iteration})
     progress.course = None
     LOG.info(
-        "%d classes, seed %d: %d passes, log-likelihood per image %.4f (held out: %.4f).",
+        "%d classes, seed %d: %d passes, log-likelihood per image %.4f (held out: %s).",
         course.count,
         course.seed,
         course.iteration,
         course.log_likelihood,
-        score,
+        "none" if score is None else f"{score:.4f}",
     )
     progress.step += 1
     save(folder, setting, progress)

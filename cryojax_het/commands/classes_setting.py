@@ -79,8 +79,9 @@ class ClassesSetting:
         return self.full_box
 
     def signal_rule(self, iteration: int) -> AbstractSignalRule:
-        """How the priors of the volumes are found at the end of pass `iteration`."""
-        return OfDepartures() if iteration > self.low_iterations else OfClasses()
+        """How the priors of the volumes are found at the end of pass `iteration`: subsets have to
+        part first, before half-sets can agree upon how."""
+        return OfDepartures() if iteration > self.low_iterations // 2 else OfClasses()
 
     @cached_property
     def full_box(self) -> int:
@@ -139,15 +140,19 @@ class ClassesSetting:
         """How the contrast of an image is found."""
         return CommonContrast() if self.config.contrast > 0 else GivenContrast()
 
-    def posterior(self, box: int) -> AbstractPosterior:
-        """Of class and pose, from `box` pixels: poses are refined where all detail is seen."""
-        if self.config.refine and box == self.full_box:
+    def posterior(self, iteration: int) -> AbstractPosterior:
+        """Of class and pose in pass `iteration`: annealed in the first passes, poses refined when
+        all detail is seen."""
+        if iteration <= self.low_iterations:
+            left = 1 - iteration / self.low_iterations
+            return ClassesAtPose(self.contrast, jnp.float32(self.config.sharpness**left))
+        if self.config.refine:
             return ClassesNearPose(self.contrast)
-        return ClassesAtPose(self.contrast)
+        return ClassesAtPose(self.contrast, jnp.float32(1.0))
 
     def last_posterior(self) -> AbstractPosterior:
         """Of the last pass, whose images are of the full box."""
-        return BandLimited(self.posterior(self.full_box), self.full_box)
+        return BandLimited(self.posterior(self.low_iterations + 1), self.full_box)
 
     @property
     def pose_prior(self) -> LocalPrior:

@@ -31,6 +31,8 @@ class ClassesConfig(ImageSettings):
     """Å: the finest detail seen in the first passes after a random start."""
     low_iterations: int | None = None
     """Passes at `--low-pass`; None: 10, of stochastic EM 3."""
+    sharpness: float = 0.1
+    """Power of the likelihoods in the first of these passes, rising to 1 in the last."""
     resolution: float | None = None
     """Å: the finest detail that classes are told apart by; None: all that the box holds."""
     tolerance: float = 1e-3
@@ -58,6 +60,8 @@ class ClassesConfig(ImageSettings):
             raise ValueError(f"`--held-out` must lie between 0 and 1. Got {self.held_out}.")
         if self.low_pass <= 0 or (self.resolution is not None and self.resolution <= 0):
             raise ValueError("`--low-pass` and `--resolution` must be positive.")
+        if not 0 < self.sharpness <= 1:
+            raise ValueError(f"`--sharpness` must be above 0, at most 1. Got {self.sharpness}.")
         if self.contrast < 0:
             raise ValueError(f"`--contrast` must not be negative. Got {self.contrast}.")
 

@@ -40,7 +40,7 @@ class Emptiness:
         """Nothing is empty yet. A class needs `fewest` images, but no more than a fifth of an even
         share, and `SHARE` of it at least."""
         even = images / count
-        least = max(min(fewest, 0.2 * even), SHARE * even)
+        least = float(max(min(fewest, 0.2 * even), SHARE * even))
         return cls(np.zeros(count, np.int64), fewest=least)
 
     def after(self, population: Float[np.ndarray, " k"], images: int) -> "Emptiness":

@@ -151,6 +151,7 @@ def test_refined_poses_come_nearer_to_the_truth(two, tmp_path):
         ({"held_out": 1.0}, "--held-out"),
         ({"contrast": -1.0}, "--contrast"),
         ({"low_pass": 0.0}, "--low-pass"),
+        ({"sharpness": 0.0}, "--sharpness"),
     ],
 )
 def test_settings_without_sense_are_refused(options, message):
@@ -202,6 +203,7 @@ def start(star, output, before="", **options):
 @pytest.mark.parametrize("algorithm", ["em", "stochastic"])
 def test_killed_and_taken_up_it_ends_with_the_same_result(two, tmp_path, algorithm):
     options = {"algorithm": algorithm, "classes": [2, 1], "iterations": 2, "low_iterations": 1}
+    options["batch"] = 90
     whole = start(two[0], tmp_path / "whole", **options)
     broken = tmp_path / "broken"
     # In the first fit, and in the second, whose pass is the fourth checkpoint of all.
