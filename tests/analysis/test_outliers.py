@@ -51,9 +51,7 @@ def planted():
     return kind, score_images(products(rng, explained, contrast), posteriors(latent), group)
 
 
-@pytest.mark.xfail(
-    reason="known fault: flags 37 % of foreign molecules in this small set, wanted 80 %"
-)
+@pytest.mark.xfail(reason="known fault: flags 37 % of other molecules, wanted 80 %")
 def test_junk_is_flagged_and_rare_conformations_are_kept(planted):
     kind, scores = planted
     flagged = scores.flagged()
