@@ -70,6 +70,12 @@ def line(name, true, found, summary=None):
     print(f"| {name} | {ari:.3f} | {accuracy:.3f} | {missed:.3f} | {about}", flush=True)
 
 
+def _keep(path, labels):
+    """Written once: a run whose start has changed since is not taken up."""
+    if not path.exists():
+        np.save(path, labels)
+
+
 def main(simulation, linear, output):
     """All rows."""
     star, truth = simulation / "particles.star", open_truth(simulation / "truth.h5")
@@ -78,13 +84,13 @@ def main(simulation, linear, output):
     print("| | ARI | accuracy | populations off | log-likelihood | s |\n|---|---|---|---|---|---|")
     ideal = state_posterior(open_particles(star, ReadOptions()), truth, np.arange(len(true)))
     line("ideal observer (ceiling)", true, ideal.most_probable())
-    np.save(output / "true.npy", true)
+    _keep(output / "true.npy", true)
     summary, found = fitted(star, output / "from_truth", start=output / "true.npy")
     line("EM from the true labels", true, found, summary)
     latent = np.load(linear / "latents" / "conformation.npy")
     clusters = cluster(latent, CLASSES, 0)
     line(f"k-means of {latent.shape[1]} PPCA latents", true, clusters)
-    np.save(output / "clusters.npy", clusters)
+    _keep(output / "clusters.npy", clusters)
     summary, found = fitted(star, output / "from_latents", start=output / "clusters.npy")
     line("EM from these", true, found, summary)
     for seed in range(3):
