@@ -1,7 +1,7 @@
 """What an analysis takes from a run folder, opened and checked before anything is computed."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
@@ -13,7 +13,7 @@ from ..analysis.map_series import LinearMaps, MapsAt, Masked, linear_maps
 from ..results.run import RunFolder
 from .analyse import AnalyseConfig
 from .image_settings import ImageSettings
-from .settings import from_table
+from .run_images import settings_of_run
 
 
 @final
@@ -75,33 +75,8 @@ def open_analysed(config: AnalyseConfig) -> Analysed:
         run=run,
         posteriors=posteriors,
         maps=maps,
-        images=_image_settings(config, run),
+        images=settings_of_run(run, config.particles, config.batch, config.data_dir),
         gain=_gain(run),
-    )
-
-
-def _image_settings(config: AnalyseConfig, run: RunFolder) -> ImageSettings:
-    """Those of the run; particles and data folder as this command says, where it does."""
-    known = {field.name for field in fields(ImageSettings)}
-    table = {name: value for name, value in run.config().items() if name in known}
-    origin = run.path / "config.toml"
-    if "particles" not in table:
-        raise ValueError(f"{origin} names no `particles`: it is no run on particle images.")
-    settings = from_table(ImageSettings, {**table, "output": str(run.path)}, origin)
-    data_dir = config.data_dir or settings.read.data_dir
-    # Paths of a command are from the folder that it was given in; the record has them whole.
-    noted = [Path(entry["path"]) for entry in run.record()["inputs"]]
-    places = dict(zip(settings.inputs(), noted, strict=False))
-    found = lambda path: None if path is None else places.get(path, path)
-    return replace(
-        settings,
-        particles=config.particles or places.get(settings.particles, settings.particles),
-        passthrough=tuple(places.get(path, path) for path in settings.passthrough),
-        poses=found(settings.poses),
-        ctf=found(settings.ctf),
-        mask=None,
-        read=replace(settings.read, data_dir=data_dir),
-        batch=config.batch or settings.batch,
     )
 
 

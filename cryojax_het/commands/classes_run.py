@@ -3,18 +3,17 @@
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 
 import jax
 
-from ..inference.devices import data_mesh, first_process_first
-from ..results.config import config_table
-from ..results.run import RunFolder, RunRecord, open_run
+from ..inference.devices import data_mesh
+from ..results.run import RunFolder
 from .classes_checkpoint import Progress, fitted, resume, save
 from .classes_course import held_out_log_likelihood, lay_down_start, new_course, one_pass
 from .classes_output import write_outputs
 from .classes_setting import ClassesSetting
 from .fit_classes import ClassesConfig
+from .one_run import in_run_folder
 from .reconstruct_data import Data
 
 LOG = logging.getLogger("cryojax_het")
@@ -22,32 +21,22 @@ LOG = logging.getLogger("cryojax_het")
 
 def run(config: ClassesConfig, data: Data, command: Sequence[str]) -> dict:
     """All of it, or what an earlier run left over; returns the summary."""
-    record = RunRecord(
-        command=command,
-        seed=config.seed,
-        devices=[str(d) for d in jax.devices()],
-        inputs=config.inputs(),
-    )
-    folder = first_process_first(
-        lambda: open_run(config.output, config_table(config.result_settings()), record),
-        lambda: RunFolder(config.output),
-    )
-    if folder.finished:
-        LOG.info("%s is finished already.", config.output)
-        return folder.record()["summary"]
-    with folder.logging() if jax.process_index() == 0 else nullcontext():
-        began = time.monotonic()
-        setting = ClassesSetting(config, data, data_mesh())
-        progress = resume(folder, setting)
-        candidates = config.candidates()
-        while len(progress.held_out) < len(candidates):
-            _one_fit(setting, folder, progress, candidates[len(progress.held_out)])
-        assert progress.best is not None
-        summary = write_outputs(setting, folder, progress.best)
-        summary |= {"held_out": progress.held_out, "seconds": time.monotonic() - began}
-        if jax.process_index() == 0:
-            folder.finish(summary)
-        return summary
+    return in_run_folder(config, command, lambda folder: _fits(config, data, folder))
+
+
+def _fits(config: ClassesConfig, data: Data, folder: RunFolder) -> dict:
+    began = time.monotonic()
+    setting = ClassesSetting(config, data, data_mesh())
+    progress = resume(folder, setting)
+    candidates = config.candidates()
+    while len(progress.held_out) < len(candidates):
+        _one_fit(setting, folder, progress, candidates[len(progress.held_out)])
+    assert progress.best is not None
+    summary = write_outputs(setting, folder, progress.best)
+    summary |= {"held_out": progress.held_out, "seconds": time.monotonic() - began}
+    if jax.process_index() == 0:
+        folder.finish(summary)
+    return summary
 
 
 def _one_fit(

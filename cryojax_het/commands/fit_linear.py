@@ -32,7 +32,8 @@ class LinearConfig(ImageSettings):
     iterations: int = 10
     """Passes of EM at each of three resolutions, at most; the other estimators make none."""
     tolerance: float = 0.02
-    """A resolution is done when a pass gains less log-likelihood per image."""
+    """A resolution is done when a pass gains less log-likelihood per image; and the least number
+    of components is taken whose gain on held-out images is within this of the largest."""
 
     def __post_init__(self):
         if self.components is not None and self.components < 1:

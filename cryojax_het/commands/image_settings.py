@@ -41,7 +41,8 @@ class ImageSettings:
     window: bool = False
     """Replace what lies beyond the diameter by its mean, with a soft edge."""
     mask: Path | None = None
-    """Soft mask (.mrc); None: made from the map."""
+    """Soft mask (.mrc): of the FSC of half-maps (None: made from the map); of classes, where they
+    may have density (None: the ball of the diameter). Principal volumes keep to the ball."""
     seed: int = 0
     """Of all random numbers: half-sets where the file has none, samples, starts."""
     batch: int | None = None
@@ -49,7 +50,7 @@ class ImageSettings:
     devices: int | None = None
     """CPU devices to spread the work over; None: one per core where memory allows."""
     checkpoint_seconds: float = 60.0
-    """Seconds between checkpoints."""
+    """Seconds between checkpoints of a reconstruction; fits leave one after every pass."""
 
     def inputs(self) -> list[Path]:
         """The files whose change would make another run of this."""

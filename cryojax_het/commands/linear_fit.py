@@ -104,13 +104,12 @@ def em_pass(setting: LinearSetting, fitted: Fitted, rows, name: str) -> tuple[Fi
     update, grid, loader = setting.update(box, count), setting.grid(box), setting.loader(box)
     model = _model(setting, fitted)
     state = update.under(jnp.asarray(fitted.power))
-    step = _compiled(update)
     plan = setting.plan(rows, loader)
     total = 0.0
     hidden = jax.process_index() != 0
     with tqdm(total=len(rows), desc=name, unit=" images", disable=hidden, file=sys.stderr) as bar:
         for part, batch in zip(plan, loader.batches(plan), strict=True):
-            state, gain = step((model, batch, grid), state)
+            state, gain = _step(update, (model, batch, grid), state)
             gain, weight = to_host((gain, batch.weight))
             total += float(gain @ weight)
             bar.update(len(part))
@@ -126,10 +125,6 @@ def _step(update, others, state):
     # Not their sum: while one virtual CPU device waited in it for another, the threads that the
     # other needs could all be taken.
     return state, posterior.log_likelihood
-
-
-def _compiled(update):
-    return lambda others, state: _step(update, others, state)
 
 
 @eqx.filter_jit

@@ -4,7 +4,6 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +13,6 @@ from tqdm import tqdm
 from ..imaging.grid import FourierGrid
 from ..inference.devices import (
     data_mesh,
-    first_process_first,
     own_part,
     place_batch,
 )
@@ -32,10 +30,10 @@ from ..inference.posteriors.as_given import AsGiven
 from ..inference.prior import LocalPrior
 from ..inference.updates.least_squares import LeastSquares
 from ..particles.loader import Placement
-from ..results.config import config_table
-from ..results.run import RunFolder, RunRecord, open_run
+from ..results.run import RunFolder
 from ..volumes.voxels import Voxels
 from .image_preparation import image_loader, initial_noise
+from .one_run import in_run_folder
 from .reconstruct import ReconstructConfig
 from .reconstruct_checkpoint import Setting, resume, save, set_models
 from .reconstruct_data import Data
@@ -54,23 +52,9 @@ LOG = logging.getLogger("cryojax_het")
 def run(config: ReconstructConfig, data: Data, command: Sequence[str]) -> dict:
     """All passes, or those that an earlier run left over; returns the summary."""
     mesh = data_mesh()
-    record = RunRecord(
-        command=command,
-        seed=config.seed,
-        devices=[str(d) for d in jax.devices()],
-        inputs=config.inputs(),
+    return in_run_folder(
+        config, command, lambda folder: _passes(_setting(config, data, mesh), folder)
     )
-    folder = first_process_first(
-        lambda: open_run(config.output, config_table(config.result_settings()), record),
-        lambda: RunFolder(config.output),
-    )
-    if folder.finished:
-        LOG.info("%s is finished already.", config.output)
-        return folder.record()["summary"]
-    # One log, by one process: the others would say the same.
-    with folder.logging() if jax.process_index() == 0 else nullcontext():
-        setting = _setting(config, data, mesh)
-        return _passes(setting, folder)
 
 
 def _setting(config, data, mesh) -> Setting:

@@ -12,6 +12,7 @@ from typing import final
 import numpy as np
 from jaxtyping import Float32
 
+from ..analysis.map_series import LinearMaps, linear_maps
 from ..inference.regression.graph import graph_basis
 from ..inference.regression.kernel_regression import KernelRegression
 from ..inference.regression.spectral import SpectralVolumes, spectral_volumes
@@ -39,19 +40,14 @@ class AbstractMaker(abc.ABC):
 class LinearMaker(AbstractMaker):
     """`V(z) = mean + Σ_k z_k X_k`."""
 
-    mean: Float32[np.ndarray, "n n n"]
-    components: Float32[np.ndarray, "k n n n"]
+    maps: LinearMaps
 
     @classmethod
     def of_run(cls, run):
-        folder = run.folder
-        count = run.cloud.mean.shape[1]
-        parts = [folder.volume(f"component_{k:02d}").data for k in range(1, count + 1)]
-        return cls(folder.volume("mean").data, np.stack(parts))
+        return cls(linear_maps(run.folder))
 
     def volume(self, wanted):
-        latent = wanted.target.latent.astype(np.float32)
-        return self.mean + np.tensordot(latent, self.components, 1)
+        return next(self.maps(wanted.target.latent[None]))
 
 
 @final

@@ -1,7 +1,7 @@
 """What `cryojax-het volumes` takes from a finished run, opened and checked before any work."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
@@ -11,7 +11,7 @@ from jaxtyping import Float, Float32, Int
 from ..inference.regression.cloud import LatentCloud, Target
 from ..results.run import RunFolder
 from .image_settings import ImageSettings
-from .settings import from_table
+from .run_images import settings_of_run
 
 if TYPE_CHECKING:
     from .volumes import VolumesConfig
@@ -85,7 +85,7 @@ def open_fitted(config: "VolumesConfig") -> FittedRun:
         mean=np.array(latents.read("conformation"), np.float64),
         covariance=np.array(latents.read("conformation_covariance"), np.float64),
     )
-    return FittedRun(folder, cloud, _settings(config, folder))
+    return FittedRun(folder, cloud, settings_of_run(folder, config.particle_file, config.batch))
 
 
 def wanted_maps(config: "VolumesConfig", cloud: LatentCloud) -> list[Wanted]:
@@ -119,26 +119,3 @@ def _points(path: Path) -> Float[np.ndarray, "m d"]:
     if points.ndim != 2 or not len(points) or not np.isfinite(points).all():
         raise ValueError(f"{path} must hold finite numbers [maps, latents]. Got {points.shape}.")
     return points
-
-
-def _settings(config: "VolumesConfig", folder: RunFolder) -> ImageSettings:
-    """Those of the run's images; files at the places where the run found them."""
-    known = {field.name for field in fields(ImageSettings)}
-    table = {name: value for name, value in folder.config().items() if name in known}
-    origin = folder.path / "config.toml"
-    if "particles" not in table:
-        raise ValueError(f"{origin} names no `particles`: it is no run on particle images.")
-    settings = from_table(ImageSettings, {**table, "output": str(folder.path)}, origin)
-    # Paths of a command are from the folder that it was given in; the record has them whole.
-    noted = [Path(entry["path"]) for entry in folder.record()["inputs"]]
-    places = dict(zip(settings.inputs(), noted, strict=False))
-    found = lambda path: None if path is None else places.get(path, path)
-    return replace(
-        settings,
-        particles=config.particle_file or places.get(settings.particles, settings.particles),
-        passthrough=tuple(places.get(path, path) for path in settings.passthrough),
-        poses=found(settings.poses),
-        ctf=found(settings.ctf),
-        mask=None,
-        batch=config.batch or settings.batch,
-    )

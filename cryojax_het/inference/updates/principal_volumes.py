@@ -106,8 +106,9 @@ class PrincipalVolumes(AbstractUpdate[PrincipalVolumesState]):
         total = jax.tree.map(lambda x: x.sum(axis=0), (state.equations, state.sums))
         equations = eqx.tree_at(lambda e: e.spacing, total[0], self.spacing)
         solved = equations.solve(state.power)
-        gauge = _gauge(total[1], solved.voxels * self.mask)
-        volumes = jnp.tensordot(gauge.T, solved.voxels * self.mask, axes=1)
+        masked = solved.voxels * self.mask
+        gauge = _gauge(total[1], masked)
+        volumes = jnp.tensordot(gauge.T, masked, axes=1)
         inside = jnp.mean(self.mask**2)
         left = jnp.einsum("ba,sbc,ca->as", gauge, solved.covariance, gauge)
         power = shell_power(volumes, self.spacing) + inside * left
