@@ -51,14 +51,26 @@ def planted():
     return kind, score_images(products(rng, explained, contrast), posteriors(latent), group)
 
 
-@pytest.mark.xfail(reason="known fault: flags 37 % of other molecules, wanted 80 %")
-def test_junk_is_flagged_and_rare_conformations_are_kept(planted):
+def test_noise_is_flagged_and_rare_conformations_are_kept(planted):
     kind, scores = planted
     flagged = scores.flagged()
     assert flagged[kind == 1].mean() > 0.99
-    assert flagged[kind == 2].mean() > 0.8
     assert flagged[kind == 0].mean() < 0.01
     assert flagged[kind == 3].mean() < 0.1
+
+
+def test_other_molecules_rank_above_good_images(planted):
+    """The area under the ROC curve that section 10 of the sheet asks for."""
+    kind, scores = planted
+    junk = scores.junk()
+    above = junk[kind == 2][:, None] > junk[kind == 0]
+    assert above.mean() >= 0.85
+
+
+@pytest.mark.xfail(reason="known fault: flags 37 % of other molecules at the default threshold")
+def test_other_molecules_are_flagged(planted):
+    kind, scores = planted
+    assert scores.flagged()[kind == 2].mean() > 0.8
 
 
 def test_rarity_is_told_by_the_latent(planted):
