@@ -60,6 +60,30 @@ def report(name, scores, seconds=float("nan")):
     print(f"| {name} | {np.mean(scores):.4f} | {seconds:.2f} |", flush=True)
 
 
+def single_rows(kind, rows, score):
+    """Single bandwidths; `score(bandwidth, row)`."""
+    tried = np.geomspace(0.5, 64, 15)
+    single = np.array([[score(h, row) for h in tried] for row in rows])
+    for h, mean in zip(tried[::2], single.mean(axis=0)[::2], strict=True):
+        report(f"{kind}: bandwidth {h:.1f}", mean)
+    report(f"{kind}: best bandwidth for all, by the truth", single.mean(axis=0).max())
+    report(f"{kind}: best bandwidth for each, by the truth", single.max(axis=1))
+
+
+def spectral_rows(found, cloud, true, timed):
+    """Maps of the spectral volumes, from the tables of the regression `found`."""
+    began = time.process_time()
+    about = found.signal, found.mask
+    basis = graph_basis(cloud, 10)
+    spectral = spectral_volumes(found.tables, found.groups, found.half, basis, about)
+    seconds = time.process_time() - began
+    report(
+        f"true latent: spectral, {len(spectral.terms)} terms (once: {seconds:.1f} CPU s)",
+        *timed(lambda row: spectral.volume(cloud.point(true[row]))),
+    )
+    report("image: spectral", *timed(lambda row: spectral.image(int(row))))
+
+
 def main(folder):
     truth = open_truth(folder)
     source = open_particles(truth.particles)
@@ -95,22 +119,8 @@ def main(folder):
         report(
             f"{kind}: chosen per shell", *timed(lambda row, at=target: found.volume(at(row)).map)
         )
-        tried = np.geomspace(0.5, 64, 15)
-        single = np.array([[score(found.single(target(r), h), r) for h in tried] for r in rows])
-        for h, mean in zip(tried[::2], single.mean(axis=0)[::2], strict=True):
-            report(f"{kind}: bandwidth {h:.1f}", mean)
-        report(f"{kind}: best bandwidth for all, by the truth", single.mean(axis=0).max())
-        report(f"{kind}: best bandwidth for each, by the truth", single.max(axis=1))
-    began = time.process_time()
-    about = found.signal, found.mask
-    basis = graph_basis(cloud, 10)
-    spectral = spectral_volumes(found.tables, found.groups, found.half, basis, about)
-    seconds = time.process_time() - began
-    report(
-        f"true latent: spectral, {len(spectral.terms)} terms (once: {seconds:.1f} CPU s)",
-        *timed(lambda row: spectral.volume(cloud.point(true[row]))),
-    )
-    report("image: spectral", *timed(lambda row: spectral.image(int(row))))
+        single_rows(kind, rows, lambda h, r, at=target: score(found.single(at(r), h), r))
+    spectral_rows(found, cloud, true, timed)
 
 
 if __name__ == "__main__":
