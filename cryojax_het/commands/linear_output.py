@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
+from ..analysis.fourier_resample import resample_box
 from ..inference.devices import to_host
 from ..inference.linear_statistics import linear_statistics
 from ..inference.model import Model
@@ -82,7 +83,8 @@ def _last_pass(setting: LinearSetting, folder: RunFolder, fitted: Fitted):
             if not hidden:
                 _write_rows(table, rows)
             bar.update(len(part))
-    volumes = _solved(update, model, state)
+    start = np.stack([resample_box(v, size) for v in fitted.volumes]) * setting.mask(size)
+    volumes = _solved(update, jnp.asarray(start, jnp.float32), state)
     return np.asarray(volumes), total / len(setting.data.particles)
 
 
@@ -109,11 +111,11 @@ def _flat_gain(model: Model, batch, grid, band: tuple[int, int]) -> Float[jax.Ar
 
 
 @eqx.filter_jit
-def _solved(update, model, state):
+def _solved(update, start, state):
     """The volumes of the full box in the gauge that the latents were written in."""
     total = jax.tree.map(lambda x: x.sum(axis=0), state.equations)
     equations = eqx.tree_at(lambda e: e.spacing, total, update.spacing)
-    return equations.solve(state.power).voxels * update.mask
+    return equations.solve(state.power, start, update.mask).voxels
 
 
 def _full_power(setting: LinearSetting, fitted: Fitted) -> Float[np.ndarray, "q s"]:

@@ -17,8 +17,11 @@ from ..inference.devices import own_part, place_batch
 from ..inference.posteriors.band_limited import BandLimited
 from ..inference.posteriors.linear_gaussian import LinearGaussianPosterior
 from ..inference.prior import LocalPrior
+from ..inference.updates.block_equations import BlockEquations
+from ..inference.updates.exact_blocks import ExactBlockEquations, table_shape
 from ..inference.updates.principal_volumes import PrincipalVolumes
 from ..particles.loader import Loader, Placement, split_rows
+from ..volumes.kernel import quadratic
 from .fit_linear import LinearConfig
 from .image_preparation import image_loader, initial_noise, particle_radius, prepared_pixels
 from .linear_consensus import Consensus
@@ -26,6 +29,8 @@ from .reconstruct_data import Data
 
 _SMALLEST, _LARGEST = 16, 64  # pixels of the crops that latents are inferred from
 _HELD_OUT, _MOST_HELD_OUT = 0.1, 5000  # of the images, for the number of components
+
+_EXACT = 2e9  # bytes of exact equations, of all devices together; above, diagonal ones
 
 
 @final
@@ -92,10 +97,13 @@ class LinearSetting:
         return image_loader(self.config, self.data, box, batch, placement)
 
     def update(self, box: int, count: int) -> PrincipalVolumes:
-        """EM for `count` components of `box` voxels."""
-        grid = self.grid(box)
+        """EM for `count` components of `box` voxels: with exact equations, where memory allows."""
+        grid, kernel = self.grid(box), quadratic()
         mask = jnp.asarray(self.mask(box), jnp.float32)
-        return PrincipalVolumes(grid.pixel_size, mask, box, count, self.mesh)
+        pairs = (count + 1) * (count + 2) // 2
+        stored = 4 * np.prod(table_shape(2 * box, pairs, kernel), dtype=float) * self.mesh.size
+        equations = ExactBlockEquations if stored <= _EXACT else BlockEquations
+        return PrincipalVolumes(grid.pixel_size, mask, box, count, self.mesh, equations, kernel)
 
     def mask(self, box: int) -> Float[np.ndarray, "b b b"]:
         """Where components may be: the ball of the particle's diameter. A mask of the consensus

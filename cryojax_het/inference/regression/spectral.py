@@ -138,7 +138,7 @@ class Cells:
     finer: float
 
     def solved(self, count: int, power: Float[np.ndarray, "q s"]) -> Complex[np.ndarray, "c t"]:
-        """The first `count` unknowns, as `BlockEquations.solve` has them before the gridding is
+        """The first `count` unknowns, as `BlockEquations.solve_cells` has them before the gridding is
         corrected: unknowns of which these equations are the diagonal approximation."""
         scale = np.maximum(power[:count], 1e-9 * power.max())
         weight = np.bincount(self.shell, np.trace(self.left, axis1=1, axis2=2))
@@ -175,4 +175,4 @@ def misfit(found: Complex[np.ndarray, "c t"], cells: Cells) -> float:
 
 @jax.jit
 def _solve(equations: BlockEquations, power: Float[Array, "r s"]) -> Float[Array, "r n n n"]:
-    return equations.solve(power).voxels
+    return equations.solve_cells(power).voxels

@@ -9,6 +9,9 @@ one system of `q` unknowns per frequency ξ. Of one volume and moments 1 it is `
 principal volumes, spectral volumes and regressions are choices of the moments.
 """
 
+import abc
+from typing import final
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -36,7 +39,49 @@ class BlockSolution(eqx.Module):
     covariance: Float[Array, "s q q"]
 
 
-class BlockEquations(eqx.Module):
+class AbstractBlockEquations(eqx.Module):
+    """Sums over images from which `count` volumes follow, of `size` voxels `spacing` Å apart."""
+
+    spacing: eqx.AbstractVar[Float[Array, ""]]
+    count: eqx.AbstractVar[int]
+    size: eqx.AbstractVar[int]
+
+    @classmethod
+    @abc.abstractmethod
+    def zeros(cls, count: int, size: int, spacing: Float[Array, ""], kernel: Kernel) -> "AbstractBlockEquations":
+        """No image yet. `ValueError` where a table would be beyond 32-bit indices."""
+
+    @abc.abstractmethod
+    def add(
+        self,
+        batch: Batch,
+        latents: Latents,
+        moments: tuple[Float[Array, "b q"], Float[Array, "b q q"]],
+        noise: AbstractGaussianNoise,
+        grid: FourierGrid,
+    ) -> "AbstractBlockEquations":
+        """With the images of `batch` at the poses of `latents`, each times its `weight`.
+
+        - `moments`: `E[c h]` and `E[c² h hᵀ]`, contrast `c` included (that of `latents` is not
+          looked at).
+        """
+
+    @abc.abstractmethod
+    def solve(
+        self,
+        power: Float[Array, "q s"],
+        start: Float[Array, "q n n n"],
+        window: Float[Array, "n n n"],
+    ) -> BlockSolution:
+        """The volumes, for a signal of variance `power` of each at each shell 0 to n//2, in
+        (density·Å³)²: `τ²`. They are zero where `window` is, and from the Nyquist sphere on.
+
+        - `start`: volumes near the solution, for those that descend to it.
+        """
+
+
+@final
+class BlockEquations(AbstractBlockEquations):
     """`table` `[z, y, x, 2q + q(q+1)/2]` for `count` volumes of `size` voxels `spacing` Å apart.
 
     Channels: `Re B_a`, `Im B_a` in turn, then the upper triangle of `L`, row by row.
@@ -49,10 +94,7 @@ class BlockEquations(eqx.Module):
     kernel: Kernel = eqx.field(static=True)
 
     @classmethod
-    def zeros(
-        cls, count: int, size: int, spacing: Float[Array, ""], kernel: Kernel
-    ) -> "BlockEquations":
-        """No image yet. `ValueError` where the table would be beyond 32-bit indices."""
+    def zeros(cls, count, size, spacing, kernel):
         m = kernel.padded_size(size)
         channels = 2 * count + count * (count + 1) // 2
         shape = (m + 2 * MARGIN + 1,) * 2 + (m // 2 + 2 * MARGIN + 1, channels)
@@ -63,19 +105,7 @@ class BlockEquations(eqx.Module):
             )
         return cls(jnp.zeros(shape, spacing.dtype), spacing, count, size, kernel)
 
-    def add(
-        self,
-        batch: Batch,
-        latents: Latents,
-        moments: tuple[Float[Array, "b q"], Float[Array, "b q q"]],
-        noise: AbstractGaussianNoise,
-        grid: FourierGrid,
-    ) -> "BlockEquations":
-        """With the images of `batch` at the poses of `latents`, each times its `weight`.
-
-        - `moments`: `E[c h]` and `E[c² h hᵀ]`, contrast `c` included (that of `latents` is not
-          looked at).
-        """
+    def add(self, batch, latents, moments, noise, grid):
         side = self.table.shape[0]
 
         def one(image, latent, optics, weight):
@@ -117,7 +147,12 @@ class BlockEquations(eqx.Module):
         """Cells of the table per independent frequency of the box."""
         return (self.kernel.padded_size(self.size) / self.size) ** 3
 
-    def solve(self, power: Float[Array, "q s"]) -> BlockSolution:
+    def solve(self, power, start, window):
+        del start  # solved at once
+        found = self.solve_cells(power)
+        return BlockSolution(found.voxels * window, found.covariance)
+
+    def solve_cells(self, power: Float[Array, "q s"]) -> BlockSolution:
         """The volumes, for a signal of variance `power` of each at each shell 0 to n//2, in
         (density·Å³)²: `τ²`. Frequencies from the Nyquist sphere on are zero.
 
@@ -126,7 +161,7 @@ class BlockEquations(eqx.Module):
         right, left = self.folded()
         n, m = self.size, left.shape[0]
         shells, inside = wiener.shells_inside(m, n)
-        diagonal = _square_of_triangle(self.count)[np.arange(self.count), np.arange(self.count)]
+        diagonal = square_of_triangle(self.count)[np.arange(self.count), np.arange(self.count)]
         mean = wiener.shell_mean(left[..., diagonal].mean(axis=-1), shells, inside, n)
         variance = jnp.maximum(power, 1e-9 * power.max()).T
         prior = jnp.maximum(1 / (self.finer * variance), wiener.FLOOR * mean[:, None])
@@ -137,11 +172,11 @@ class BlockEquations(eqx.Module):
         voxels = jax.lax.map(lambda one: wiener.to_voxels(one, *shape), jnp.moveaxis(found, -1, 0))
         of_shell = lambda x: wiener.shell_mean(x, shells, inside, n)
         covariance = jax.vmap(of_shell, in_axes=-1, out_axes=-1)(spread)
-        square = covariance[:, _square_of_triangle(self.count)]
+        square = covariance[:, square_of_triangle(self.count)]
         return BlockSolution(voxels, square / self.finer)
 
 
-def _square_of_triangle(count: int) -> Int[np.ndarray, "q q"]:
+def square_of_triangle(count: int) -> Int[np.ndarray, "q q"]:
     """Place of each entry of a symmetric matrix in its upper triangle."""
     row, column = np.triu_indices(count)
     place = np.zeros((count, count), np.int32)
@@ -154,8 +189,8 @@ def _solve_plane(plane):
     right, left, prior, within = plane
     count = right.shape[-1]
     unit = jnp.eye(count, dtype=left.dtype)
-    system = left[..., _square_of_triangle(count)] + prior[..., None] * unit
-    inverse = _inverse(jnp.where(within[..., None, None], system, unit))
+    system = left[..., square_of_triangle(count)] + prior[..., None] * unit
+    inverse = inverse_of_cells(jnp.where(within[..., None, None], system, unit))
     parts = jnp.stack([right.real, right.imag], axis=-1)
     found = jnp.matmul(inverse, parts, precision="highest")
     found = jnp.where(within[..., None, None], found, 0)
@@ -164,7 +199,7 @@ def _solve_plane(plane):
     return jax.lax.complex(found[..., 0], found[..., 1]), spread
 
 
-def _inverse(system: Float[Array, "*c q q"]) -> Float[Array, "*c q q"]:
+def inverse_of_cells(system: Float[Array, "*c q q"]) -> Float[Array, "*c q q"]:
     """Of positive definite matrices, by Gauss-Jordan elimination on all cells at once: for the few
     unknowns of a cell, a loop over them is faster than a library call per cell. Scaled to a unit
     diagonal first, where single precision is enough."""

@@ -24,7 +24,7 @@ from ..posteriors.linear_gaussian import LinearGaussianPosterior
 from ..requirements import linear_volume
 from ..update import AbstractUpdate
 from . import wiener
-from .block_equations import BlockEquations
+from .block_equations import AbstractBlockEquations, BlockEquations
 from .on_devices import add_on_devices, empty_sums
 
 
@@ -40,7 +40,7 @@ class LatentSums(eqx.Module):
 class PrincipalVolumesState(eqx.Module):
     """Sums of each device, `[device, ...]`, and the priors `τ²` `[q, s]` of mean and components."""
 
-    equations: BlockEquations
+    equations: AbstractBlockEquations
     sums: LatentSums
     power: Float[Array, "q s"]
 
@@ -48,7 +48,9 @@ class PrincipalVolumesState(eqx.Module):
 class PrincipalVolumes(AbstractUpdate[PrincipalVolumesState]):
     """EM update of a `LinearVolume` of `count` components, on every device of `mesh`.
 
-    - `mask`: `[n, n, n]`, multiplies mean and components at the end of a pass.
+    - `mask`: `[n, n, n]`, of mean and components.
+    - `equations`: how they are solved for. Where exactly, no pass lowers the likelihood, short of
+      what the priors take.
 
     Takes `LinearGaussian` posteriors.
     """
@@ -58,6 +60,7 @@ class PrincipalVolumes(AbstractUpdate[PrincipalVolumesState]):
     size: int = eqx.field(static=True)
     count: int = eqx.field(static=True)
     mesh: Mesh = eqx.field(static=True)
+    equations: type[AbstractBlockEquations] = eqx.field(static=True, default=BlockEquations)
     kernel: Kernel = eqx.field(static=True, default=quadratic())
 
     def init(self, model: Model) -> PrincipalVolumesState:
@@ -71,7 +74,7 @@ class PrincipalVolumes(AbstractUpdate[PrincipalVolumesState]):
         kind = self.spacing.dtype
 
         def empty():
-            equations = BlockEquations.zeros(self.count + 1, self.size, self.spacing, self.kernel)
+            equations = self.equations.zeros(self.count + 1, self.size, self.spacing, self.kernel)
             z = jnp.zeros
             sums = LatentSums(
                 z((), kind), z(self.count, kind), z((self.count, self.count), kind), z((), kind)
@@ -105,10 +108,11 @@ class PrincipalVolumes(AbstractUpdate[PrincipalVolumesState]):
         """The model with new mean and components, and empty sums with new priors."""
         total = jax.tree.map(lambda x: x.sum(axis=0), (state.equations, state.sums))
         equations = eqx.tree_at(lambda e: e.spacing, total[0], self.spacing)
-        solved = equations.solve(state.power)
-        masked = solved.voxels * self.mask
-        gauge = _gauge(total[1], masked)
-        volumes = jnp.tensordot(gauge.T, masked, axes=1)
+        volume = linear_volume(model.volume, "PrincipalVolumes")
+        assert isinstance(volume, LinearVolume)
+        solved = equations.solve(state.power, stacked(volume), self.mask)
+        gauge = _gauge(total[1], solved.voxels)
+        volumes = jnp.tensordot(gauge.T, solved.voxels, axes=1)
         inside = jnp.mean(self.mask**2)
         left = jnp.einsum("ba,sbc,ca->as", gauge, solved.covariance, gauge)
         power = shell_power(volumes, self.spacing) + inside * left

@@ -8,7 +8,7 @@ import pytest
 
 from cryojax_het.imaging.noise import ColouredNoise
 from cryojax_het.inference.updates import wiener
-from cryojax_het.inference.updates.block_equations import BlockEquations, _inverse
+from cryojax_het.inference.updates.block_equations import BlockEquations, inverse_of_cells
 from cryojax_het.inference.updates.normal_equations import NormalEquations
 from cryojax_het.inference.updates.principal_volumes import LatentSums, _gauge, shell_power
 from cryojax_het.volumes.kernel import quadratic
@@ -69,7 +69,7 @@ def test_sums_are_those_of_single_images_times_their_moments(tiny, batch, moment
 
 def test_a_solution_is_the_dense_one_of_each_cell(tiny, equations):
     power = jnp.asarray(np.random.default_rng(2).uniform(50, 500, (Q, tiny.grid.size // 2 + 1)))
-    solved = eqx.filter_jit(lambda e: e.solve(power))(equations)
+    solved = eqx.filter_jit(lambda e: e.solve_cells(power))(equations)
     right, left = (np.asarray(x) for x in equations.folded())
     m, n = left.shape[0], tiny.grid.size
     shells, inside = (np.asarray(x) for x in wiener.shells_inside(m, n))
@@ -107,7 +107,7 @@ def test_inverses_of_badly_scaled_matrices(size):
     rng = np.random.default_rng(size)
     factor = rng.normal(size=(40, size, 2 * size)) * np.geomspace(1, 1e4, size)[:, None]
     matrices = factor @ factor.transpose(0, 2, 1)
-    found = np.asarray(_inverse(jnp.asarray(matrices)))
+    found = np.asarray(inverse_of_cells(jnp.asarray(matrices)))
     product = found @ matrices
     np.testing.assert_allclose(product, np.broadcast_to(np.eye(size), product.shape), atol=1e-6)
 
