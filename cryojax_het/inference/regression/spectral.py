@@ -80,7 +80,11 @@ def leading(equations: BlockEquations, count: int) -> BlockEquations:
     kept = 2 * equations.count + np.flatnonzero((row < count) & (column < count))
     channels = np.concatenate([np.arange(2 * count), kept])
     return BlockEquations(
-        equations.table[..., channels], equations.spacing, count, equations.size, equations.kernel
+        table=equations.table[..., channels],
+        spacing=equations.spacing,
+        count=count,
+        size=equations.size,
+        kernel=equations.kernel,
     )
 
 
@@ -138,8 +142,8 @@ class Cells:
     finer: float
 
     def solved(self, count: int, power: Float[np.ndarray, "q s"]) -> Complex[np.ndarray, "c t"]:
-        """The first `count` unknowns, as `BlockEquations.solve_cells` has them before the gridding is
-        corrected: unknowns of which these equations are the diagonal approximation."""
+        """The first `count` unknowns, as `BlockEquations.solve_cells` has them before the gridding
+        is corrected: unknowns of which these equations are the diagonal approximation."""
         scale = np.maximum(power[:count], 1e-9 * power.max())
         weight = np.bincount(self.shell, np.trace(self.left, axis1=1, axis2=2))
         mean = (weight / np.maximum(np.bincount(self.shell), 1) / self.left.shape[1])[self.shell]
