@@ -7,15 +7,17 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..imaging.grid import FourierGrid
-from .base import AbstractVolume
+from .mixture import AbstractMixture, Change
+from .separable import half_plane, separable_sum
 from .wave_packets import wave_packets
 
 
-class Gaussians(AbstractVolume):
+class Gaussians(AbstractMixture):
     """`V(r) = Σ_j a_j N(r; c_j, s_j²)`, `N` of unit mass. Has no latent.
 
     Positions and widths (standard deviations) in Å, amplitudes in density·Å³. A slice is one matrix
     product, `E_y diag(a) E_xᵀ`, since `exp(-2πi k·c - 2π²s²k²)` splits over the axes.
+    `GaussianMixture` is faster where few widths serve all atoms.
     """
 
     positions: Float[Array, "j 3"]
@@ -30,15 +32,34 @@ class Gaussians(AbstractVolume):
 
     def density(self, latent, grid):
         del latent
-        n = grid.size
-        r = (np.arange(n) - n // 2) * grid.pixel_size
-        norm = jnp.sqrt(2 * jnp.pi) * self.widths
-        profile = lambda c: jnp.exp(-((r[:, None] - c) ** 2) / (2 * self.widths**2)) / norm
-        x, y, z = self.positions.T
-        return jnp.einsum("zj,yj,xj,j->zyx", profile(z), profile(y), profile(x), self.amplitudes)
+        return gaussian_density(self.positions, self.amplitudes, self.widths, grid)
 
     def prepare(self, grid):
         return self
+
+    def changed(self, change: Change) -> "Gaussians":
+        factor = lambda values, log: values if log is None else values * jnp.exp(log)
+        return Gaussians(
+            positions=self.positions + change.displacement,
+            amplitudes=factor(self.amplitudes, change.amplitude),
+            widths=factor(self.widths, change.width),
+            chunk=self.chunk,
+        )
+
+
+def gaussian_density(
+    positions: Float[Array, "j 3"],
+    amplitudes: Float[Array, " j"],
+    widths: Float[Array, " j"],
+    grid: FourierGrid,
+) -> Float[Array, "n n n"]:
+    """Voxels `[z, y, x]` of a sum of normal densities, centred: their values, not means."""
+    n = grid.size
+    r = (np.arange(n) - n // 2) * grid.pixel_size
+    norm = jnp.sqrt(2 * jnp.pi) * widths
+    profile = lambda c: jnp.exp(-((r[:, None] - c) ** 2) / (2 * widths**2)) / norm
+    x, y, z = positions.T
+    return jnp.einsum("zj,yj,xj,j->zyx", profile(z), profile(y), profile(x), amplitudes)
 
 
 def slice_gaussians(gaussians: Gaussians, rotation, grid):
@@ -53,46 +74,26 @@ def slice_gaussians(gaussians: Gaussians, rotation, grid):
     mean_square = jnp.sum(weight * gaussians.widths**2) / jnp.where(total > 0, total, 1)
     cross = grid.ky[:, None] * grid.kx * gram[0, 1]
     common = inside * jnp.exp(-4 * jnp.pi**2 * mean_square * cross)
-    return common * _half_plane(_quarters(gaussians, rotation[:2] / grid.length, grid.size // 2))
+    return common * half_plane(_quarters(gaussians, rotation[:2] / grid.length, grid.size // 2))
 
 
 def _quarters(gaussians, frame, half):
-    """`Σ_j a_j (cos, sin)(ky) (cos, sin)(kx)`, `[2 ky, 2 kx]`, of frequencies >= 0 only."""
+    """Sums over the atoms of frequencies >= 0; `frame` is turns per frequency step and Å."""
 
     # What a wave packet needs of an atom, as one small product of its columns: computed inside the
     # loop below, it would keep the compiler from filling vector registers.
     scale = 2 * jnp.pi**2 * jnp.sum(frame**2, axis=1)
     mix = jax.scipy.linalg.block_diag(frame, scale[:, None], jnp.ones((1, 1), frame.dtype))
 
-    def product(columns):
+    def factors(columns):
         x_turns, y_turns, x_decay, y_decay, amplitudes = jnp.matmul(
             mix, columns.T, precision="highest"
         )
         x = wave_packets(half, x_turns, x_decay)
-        y = wave_packets(half, y_turns, y_decay) * amplitudes
-        return jnp.matmul(y, x.T, precision="highest")
+        return wave_packets(half, y_turns, y_decay) * amplitudes, x
 
     columns = jnp.column_stack([gaussians.positions, gaussians.widths**2, gaussians.amplitudes])
-    count = -(-len(columns) // gaussians.chunk)
-    if count <= 1:
-        return product(columns)
-    padded = jnp.pad(columns, [(0, -len(columns) % count), (0, 0)])
-    step = jax.checkpoint(lambda total, chunk: (total + product(chunk), None))
-    start = jnp.zeros((2 * half, 2 * half), jnp.result_type(frame, columns))
-    return jax.lax.scan(step, start, padded.reshape(count, -1, columns.shape[1]))[0]
-
-
-def _half_plane(quarters):
-    """`[y, x]` from the sums over `ky >= 0`: with `e(-ky)` the conjugate of `e(ky)`, the same four
-    products serve both signs, half the work of the whole plane. The Nyquist lines are zero."""
-    half = len(quarters) // 2
-    zero = jnp.zeros((1, half), quarters.dtype)
-    mirrored = lambda q, sign: jnp.concatenate([q, zero, sign * q[:0:-1]])
-    cos_cos, cos_sin = quarters[:half, :half], quarters[:half, half:]
-    sin_cos, sin_sin = quarters[half:, :half], quarters[half:, half:]
-    real = mirrored(cos_cos, 1) - mirrored(sin_sin, -1)
-    imag = -mirrored(sin_cos, -1) - mirrored(cos_sin, 1)
-    return jnp.pad(jax.lax.complex(real, imag), ((0, 0), (0, 1)))
+    return separable_sum(columns, factors, half, gaussians.chunk)
 
 
 def example(key, grid: FourierGrid) -> Gaussians:

@@ -1,4 +1,5 @@
-"""Damped plane waves at equally spaced frequencies, `exp(-d k²) exp(2πi k u)` for `k = 0, 1, ...`.
+"""Plane waves at equally spaced frequencies, `exp(2πi k u)` for `k = 0, 1, ...`, and damped ones,
+`exp(-d k²) exp(2πi k u)`.
 
 The transform of a Gaussian is a product of these over the axes. The compiler's sine and cosine are
 scalar calls on a CPU, forty times slower than these polynomials, which fill vector registers.
@@ -26,13 +27,8 @@ def wave_packets(
     `turns` is `u` in whole turns per step of `k`, and `decay` is `d`.
     """
     k = _numbers(count, turns)
-    phase = k * turns
-    phase = phase - jnp.floor(phase + 0.5)
-    # Half angles: one series each on half a turn, then the double-angle formulas.
-    square = phase * phase
-    sine, cosine = phase * _polynomial(_SINE, square), _polynomial(_COSINE, square)
     envelope = jnp.exp(-decay * (k * k))
-    return jnp.concatenate([envelope * (1 - 2 * sine * sine), envelope * (2 * sine * cosine)])
+    return jnp.concatenate([envelope * part for part in _waves(k, turns)])
 
 
 @wave_packets.defjvp
@@ -43,6 +39,28 @@ def _wave_packets_jvp(count, primals, tangents):
     turned, damped = 2 * np.pi * k * tangents[0], k * k * tangents[1]
     change = [-turned * imag - damped * real, turned * real - damped * imag]
     return packets, jnp.concatenate(change)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def plane_waves(count: int, turns: Float[Array, " j"]) -> Float[Array, "w j"]:
+    """`wave_packets` without decay: real parts, then imaginary parts, `[2 count, j]`."""
+    return jnp.concatenate(_waves(_numbers(count, turns), turns))
+
+
+@plane_waves.defjvp
+def _plane_waves_jvp(count, primals, tangents):
+    waves = plane_waves(count, *primals)
+    turned = 2 * np.pi * _numbers(count, waves) * tangents[0]
+    return waves, jnp.concatenate([-turned * waves[count:], turned * waves[:count]])
+
+
+def _waves(k, turns):
+    phase = k * turns
+    phase = phase - jnp.floor(phase + 0.5)
+    # Half angles: one series each on half a turn, then the double-angle formulas.
+    square = phase * phase
+    sine, cosine = phase * _polynomial(_SINE, square), _polynomial(_COSINE, square)
+    return 1 - 2 * sine * sine, 2 * sine * cosine
 
 
 def _numbers(count, like):
