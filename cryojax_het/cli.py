@@ -103,9 +103,10 @@ examples:
 
 _VOLUMES = """Make maps at the latents of images, or at any others, of a finished run of `fit`.
 
-By the model itself, by kernel regression (the images near each latent, the bandwidth of each
-Fourier shell cross-validated between half-sets), or by spectral volumes (smooth functions on the
-graph of the latents). The last two read all images once.
+By the model itself, by kernel regression (the images near each latent, how near cross-validated
+between half-sets for each Fourier band and place; under a soft mask where there is only noise), or
+by spectral volumes (smooth functions on the graph of the latents). The last two read all images
+once.
 
 examples:
   cryojax-het volumes run1 --particles 3,17,42 -o maps

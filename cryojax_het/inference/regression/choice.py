@@ -1,68 +1,79 @@
-"""Which bandwidth each Fourier shell of a kernel regression is best taken from.
+"""Which bandwidth each Fourier band and place of a kernel regression is best taken from.
 
-With `V_h^A`, `V_h^B` the two half-sets' maps at bandwidth `h`, and `V_0` unregularised maps at the
-smallest, which is nearly without bias, the share of the truth that the mean of the halves holds is
+With `V_h^A`, `V_h^B` the two half-sets' maps at bandwidth `h`, and `V_0` maps at a small one, which
+is nearly without bias, the squared error of the mean of the halves is, in a band and a window about
+a place,
 
-    ρ_h² ∝ X_h² / P_h,   X_h = ½ Re(⟨V_0^A, V_h^B⟩ + ⟨V_0^B, V_h^A⟩),   P_h = |½ (V_h^A + V_h^B)|²
+    E_h = ⟨|½ (V_h^A + V_h^B)|² - ⟨V_0^A V_h^B + V_0^B V_h^A⟩⟩ + ⟨|V|²⟩
 
-up to a factor that all bandwidths share: noise of one half is not in the other, so that `X_h` is an
-unbiased product with the truth. The largest is chosen, shell by shell. The squared error
-`|V_0^A - V_h^B|²` that RECOVAR minimises (Gilles & Singer 2025, PNAS 122) counts the noise of one
-half, which the mean of both and its filter do not have, and so asks for too large bandwidths
-(measured: experiments/regression).
+up to the bias of `V_0`: noise of one half is not in the other. The least is chosen, place by place:
+rigid parts take all images, parts that move those of similar latents only. Where nothing is known
+`E_h` is the noise, and all images are taken.
 
-Both sums are taken where the molecule moves: what is rigid is best averaged over all images, and
-would outvote a small part that is not.
+The squared error `|V_0^A - V_h^B|²` that RECOVAR minimises, in windows too (Gilles & Singer 2025,
+PNAS 122), counts the noise of one half, which the mean of both and its filter do not have, and so
+asks for larger bandwidths (measured: experiments/regression).
 """
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Complex, Float, Int
 
-from .shells import cross, transforms
+from .bands import band, centres, running_mean, voxels, widths
 
-SMOOTHING = 1.5  # voxels: of the map of what moves
-
-
-def moving_weight(
-    sharp: Float[Array, "2 n n n"], blurred: Float[Array, "2 n n n"], mask: Float[Array, "n n n"]
-) -> Float[Array, "n n n"]:
-    """Where both half-sets agree that a map at a small bandwidth differs from the consensus:
-    `(smooth(Δ^A Δ^B)₊)^½` under the mask, of maximum 1; the mask itself where nothing does."""
-    apart = sharp - blurred
-    size = mask.shape[0]
-    squared = sum(x**2 for x in jnp.meshgrid(*_frequencies(size), indexing="ij"))
-    window = jnp.exp(-2 * (jnp.pi * SMOOTHING) ** 2 * squared)
-    smooth = jnp.fft.irfftn(jnp.fft.rfftn(apart[0] * apart[1]) * window, s=(size,) * 3)
-    both = jnp.maximum(smooth, 0) * mask
-    top = both.max()
-    return jnp.where(top > 0, jnp.sqrt(both / jnp.where(top > 0, top, 1)), mask)
+_EDGE = 0.5  # of a band's window: the blur of the borders between bandwidths
 
 
 def best_bandwidths(
-    reference: Float[Array, "2 n n n"],
-    maps: Float[Array, "2 h n n n"],
-    weight: Float[Array, "n n n"],
-) -> Int[Array, " s"]:
-    """Of each shell 0 to n//2, the bandwidth of the largest `X_h₊ / P_h^½` under `weight`.
+    reference: Complex[Array, "2 n n k"], maps: Complex[Array, "h 2 n n k"]
+) -> Int[Array, "b n n n"]:
+    """Of each band and place, the number of the bandwidth of the least `E_h`; of equal ones, of the
+    largest.
 
-    - `reference`: `V_0` of either half; `maps`: `V_h` of either. The largest bandwidth where no
-      product is positive.
+    - `reference`: transforms (`rfftn`) of `V_0` of either half; `maps`: of `V_h`, `h` increasing.
     """
-    known = transforms(reference * weight)
+    size, count = maps.shape[2], maps.shape[0]
+    width = jnp.asarray(widths(size), reference.real.dtype)
 
-    def score(pair):
-        found = transforms(pair * weight)
-        product = 0.5 * (cross(known[0], found[1]) + cross(known[1], found[0]))
-        mean = 0.5 * (found[0] + found[1])
-        power = cross(mean, mean)
-        return jnp.where(power > 0, jnp.maximum(product, 0) / jnp.sqrt(power + (power <= 0)), 0)
+    def of_band(index):
+        known = _in_band(reference, index)
 
-    scores = jax.lax.map(score, jnp.moveaxis(maps, 1, 0))
-    last = len(scores) - 1
-    return jnp.where(scores.max(axis=0) > 0, jnp.argmax(scores, axis=0), last).astype(jnp.int32)
+        def better(best, candidate):
+            number, pair = candidate
+            found = running_mean(_error(known, _in_band(pair, index)), width[index])
+            ahead = found < best[0]
+            return (jnp.where(ahead, found, best[0]), jnp.where(ahead, number, best[1])), None
+
+        start = jnp.full((size,) * 3, jnp.inf, known.dtype), jnp.zeros((size,) * 3, jnp.int32)
+        numbers = jnp.arange(count, dtype=jnp.int32)
+        return jax.lax.scan(better, start, (numbers, maps), reverse=True)[0][1]
+
+    return jax.lax.map(of_band, jnp.arange(len(centres(size))))
 
 
-def _frequencies(size):
-    full, half = jnp.fft.fftfreq(size), jnp.fft.rfftfreq(size)
-    return full, full, half
+def share(
+    transform: Complex[Array, "n n k"], pick: Int[Array, "b n n n"], number: Int[Array, ""]
+) -> Float[Array, "n n n"]:
+    """What the map of bandwidth `number` gives to the whole: each band of it where it was picked.
+
+    The shares of all bandwidths sum to the map where these are all alike.
+    """
+    size = pick.shape[-1]
+    width = jnp.asarray(_EDGE * widths(size), transform.real.dtype)
+
+    def of_band(total, index):
+        here = running_mean((pick[index] == number).astype(total.dtype), width[index])
+        return total + here * _in_band(transform, index), None
+
+    empty = jnp.zeros((size,) * 3, transform.real.dtype)
+    return jax.lax.scan(of_band, empty, jnp.arange(len(pick)))[0]
+
+
+def _in_band(transform: Complex[Array, "*m n n k"], index) -> Float[Array, "*m n n n"]:
+    kept = band(transform.shape[-2], index)
+    return voxels(transform * kept.astype(transform.real.dtype))
+
+
+def _error(known: Float[Array, "2 n n n"], found: Float[Array, "2 n n n"]) -> Float[Array, "n n n"]:
+    mean = 0.5 * (found[0] + found[1])
+    return mean**2 - (known[0] * found[1] + known[1] * found[0])

@@ -4,8 +4,10 @@ One pass over the images gathers the equations of fine clusters of each half-set
 
     V_h(z*) = (Σ_g w_g(h) L_g + 1/τ²)⁻¹ Σ_g w_g(h) B_g,   w_g = mean of w(d_i²/h) over the group
 
-for every bandwidth `h`, of which each Fourier shell takes the one that cross-validation between the
-half-sets finds best (`choice.py`). After Gilles & Singer 2025 (RECOVAR), which makes a pass per
+for every bandwidth `h`, up to one where all images weigh alike. Each Fourier band takes, place by
+place, the one that cross-validation between the half-sets finds best (`choice.py`); shells are
+Wiener-filtered by the FSC of the half-sets' maps, and a soft mask leaves out what is only noise
+around the molecule (`presence.py`). After Gilles & Singer 2025 (RECOVAR), which makes a pass per
 target.
 """
 
@@ -23,13 +25,14 @@ from ..group_tables import GroupTables
 from ..known_signal import signal_from_fsc, solve_for_signal
 from ..updates import wiener
 from ..updates.normal_equations import NormalEquations
-from .choice import best_bandwidths, moving_weight
+from .choice import best_bandwidths, share
 from .cloud import LatentCloud, Target
 from .distances import AbstractDistance, PairCovariance
+from .presence import presence
 from .profiles import AbstractProfile, Epanechnikov, bandwidths
-from .shells import correlation, only_shells, transforms
+from .shells import correlation, transforms
 
-_SHARP = 4.0  # times the smallest bandwidth: there, maps tell what moves
+_REFERENCE = 2  # of the bandwidths, from 0: its maps stand for those without bias
 
 
 @final
@@ -37,14 +40,17 @@ _SHARP = 4.0  # times the smallest bandwidth: there, maps tell what moves
 class RegressionMap:
     """A volume at a latent.
 
-    - `map`: Wiener-filtered, of both half-sets; `halves`: of one each, unregularised.
-    - `bandwidth`: per shell 0 to n//2; `fsc`: of the halves, under the mask.
-    - `images`: sum of the weights over the largest, at the median bandwidth of shells 1 to n/2 - 1.
+    - `map`: of both half-sets, Wiener-filtered, under the soft mask `presence`; `halves`: of one
+      each, neither filtered nor masked.
+    - `bandwidth`: of each band (see `bands.py`), the median over the mask; `fsc`: of the halves,
+      shell by shell, under the mask of the run.
+    - `images`: sum of the weights over the largest, at the least of these bandwidths.
     """
 
     map: Float32[np.ndarray, "n n n"]
     halves: Float32[np.ndarray, "2 n n n"]
-    bandwidth: Float[np.ndarray, " s"]
+    presence: Float32[np.ndarray, "n n n"]
+    bandwidth: Float[np.ndarray, " b"]
     fsc: Float[np.ndarray, " s"]
     images: float
 
@@ -68,18 +74,27 @@ class KernelRegression:
     profile: AbstractProfile = field(default_factory=Epanechnikov)
 
     def volume(self, target: Target) -> RegressionMap:
-        """The map at `target`, each shell at its best bandwidth."""
+        """The map at `target`, each band and place at its best bandwidth."""
         squared = self.distance.squared(self.cloud, target)
         tried = bandwidths(squared, self._half_of_images())
         sums = [self.tables.sums(self._weights(squared, tried, half)) for half in (0, 1)]
-        pick = np.asarray(self._choice(sums, tried))
-        whole, halves, fsc = self._filtered(sums, pick)
-        middle = float(np.median(tried[pick[1:-1]]))
-        weights = self.profile.weights(squared, middle)[self.groups >= 0]
+        none = jnp.zeros(self.tables.size // 2 + 1, jnp.float32)
+        maps = jnp.stack([self._transforms(pair, none) for pair in zip(*sums, strict=True)])
+        pick = _best_bandwidths(maps[_REFERENCE], maps)
+        numbers = np.unique(np.asarray(pick))
+        halves = jnp.asarray(sum(_shares(maps[h], pick, h) for h in numbers))
+        fsc = _correlation(halves, jnp.asarray(self.mask, halves.dtype))
+        ratio = wiener.noise_to_signal(fsc)
+        whole = (self._transforms([sums[0][h] + sums[1][h]], ratio) for h in numbers)
+        found = sum(_shares(one, pick, h)[0] for one, h in zip(whole, numbers, strict=True))
+        present = _presence(halves, fsc)
+        bandwidth = tried[_medians(np.asarray(pick), np.asarray(present))]
+        weights = self.profile.weights(squared, float(bandwidth.min()))[self.groups >= 0]
         return RegressionMap(
-            map=np.asarray(whole, np.float32),
+            map=np.asarray(found * present, np.float32),
             halves=np.asarray(halves, np.float32),
-            bandwidth=tried[pick],
+            presence=np.asarray(present, np.float32),
+            bandwidth=bandwidth,
             fsc=np.asarray(fsc, np.float64),
             images=float(weights.sum() / max(weights.max(), 1e-30)),
         )
@@ -111,30 +126,9 @@ class KernelRegression:
         shape = self.tables.size, self.tables.pixel_size, self.tables.kernel
         return _solve(table, prior, rule=rule, shape=shape)
 
-    def _choice(self, sums, tried):
-        none = jnp.zeros_like(self._prior())
-        reference = jnp.stack([self._solved(wiener.solve, s[0], none) for s in sums])
-        each = lambda s: [self._solved(solve_for_signal, one, self._prior()) for one in s]
-        maps = jnp.stack([jnp.stack(each(s)) for s in sums])
-        sharp = min(int(np.searchsorted(tried, _SHARP * tried[0])), len(tried) - 1)
-        return _choose(reference, maps, sharp, jnp.asarray(self.mask, maps.dtype))
-
-    def _filtered(self, sums, pick):
-        """The whole map, filtered by the FSC of its halves; the halves; their FSC."""
-        none = jnp.zeros_like(self._prior())
-        halves = [self._blended(s, pick, none) for s in sums]
-        mask = jnp.asarray(self.mask, halves[0].dtype)
-        fsc = correlation(*(transforms(half * mask) for half in halves))
-        whole = self._blended(sums[0] + sums[1], pick, wiener.noise_to_signal(fsc))
-        return whole, jnp.stack(halves), fsc
-
-    def _blended(self, tables, pick, ratio):
-        """Each shell from the bandwidth that was picked for it."""
-        blend = jnp.zeros((self.tables.size,) * 3, jnp.float32)
-        for h in np.unique(pick):
-            found = self._solved(wiener.solve, tables[h], ratio)
-            blend = blend + _only_shells(found, jnp.asarray(pick == h))
-        return blend
+    def _transforms(self, tables, ratio):
+        """Of the maps that solve each table, `rfftn`."""
+        return _transforms(jnp.stack([self._solved(wiener.solve, one, ratio) for one in tables]))
 
 
 def consensus_signal(
@@ -160,10 +154,18 @@ def _solve(table: Array, prior: Array, *, rule: Callable, shape: tuple) -> Array
     return rule(NormalEquations(table, jnp.asarray(pixel_size, table.dtype), size, kernel), prior)
 
 
-_only_shells = jax.jit(only_shells)
+_transforms = jax.jit(transforms)
+_best_bandwidths = jax.jit(best_bandwidths)
+_shares = jax.jit(jax.vmap(share, in_axes=(0, None, None)))
+_presence = jax.jit(presence)
 
 
 @jax.jit
-def _choose(reference, maps, sharp, mask):
-    weight = moving_weight(maps[:, sharp], maps[:, -1], mask)
-    return best_bandwidths(reference, maps, weight)
+def _correlation(halves, mask):
+    return correlation(*transforms(halves * mask))
+
+
+def _medians(pick, mask):
+    """Of the numbers picked in each band, the median over the mask; over all, if it is empty."""
+    inside = mask > 0.5 if (mask > 0.5).any() else np.ones(mask.shape, bool)
+    return np.median(pick[:, inside], axis=1).astype(int)

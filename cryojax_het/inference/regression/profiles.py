@@ -8,7 +8,8 @@ from jaxtyping import Float, Int
 
 COUNT = 18  # bandwidths: always as many, so that programs compile once
 _NEAREST = 50  # images per half-set that the smallest bandwidth reaches
-_LARGEST = 4.0  # times the squared distance of nearly all images: weights are nearly equal there
+_LARGEST = 4.0  # times the squared distance of nearly all images: the last but one bandwidth
+_ALL = 1e3  # times that one: all images weigh alike
 
 
 class AbstractProfile(abc.ABC):
@@ -38,10 +39,11 @@ class GaussianProfile(AbstractProfile):
 def bandwidths(
     squared: Float[np.ndarray, " n"], half: Int[np.ndarray, " n"]
 ) -> Float[np.ndarray, " h"]:
-    """A geometric grid of `COUNT`: from one that reaches the nearest 50 images of each half-set (1
-    or 2; a quarter of them, if that is less) to one that reaches all."""
+    """`COUNT` of them, increasing: a geometric grid from one that reaches the nearest 50 images of
+    each half-set (1 or 2; a quarter of them, if that is less) to one that reaches all, and last one
+    so large that all images weigh alike: that of the consensus."""
     parts = [np.sort(squared[half == number]) for number in (1, 2)]
     reach = [part[min(_NEAREST, len(part) // 4 + 1) - 1] for part in parts]
     high = _LARGEST * max(float(np.quantile(squared, 0.99)), 1e-12)
     low = min(max(float(max(reach)), 1e-4 * high), high)
-    return np.geomspace(low, high, COUNT)
+    return np.append(np.geomspace(low, high, COUNT - 1), _ALL * high)

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Complex, Float
+from jaxtyping import Array, Complex, Float
 
 from ..updates.wiener import shells_inside
 
@@ -29,10 +29,3 @@ def correlation(
     """`Re Σ A B* / sqrt(Σ|A|² Σ|B|²)`; 0 where either has no power."""
     scale = jnp.sqrt(cross(first, first)) * jnp.sqrt(cross(second, second))
     return jnp.where(scale > 0, cross(first, second) / jnp.where(scale > 0, scale, 1), 0)
-
-
-def only_shells(volume: Float[Array, "n n n"], kept: Bool[Array, " s"]) -> Float[Array, "n n n"]:
-    """The map with nothing but the shells that are `kept`."""
-    size = volume.shape[0]
-    found = jnp.where(kept[shells_inside(size, size)[0]], transforms(volume), 0)
-    return jnp.fft.irfftn(found, s=(size,) * 3)

@@ -11,9 +11,12 @@ from cryojax_het.imaging.image import Batch, Latents
 from cryojax_het.imaging.noise import WhiteNoise
 from cryojax_het.imaging.optics import Optics
 from cryojax_het.inference.group_tables import gather
+from cryojax_het.inference.regression.bands import centres, voxels
 from cryojax_het.inference.regression.cloud import LatentCloud
 from cryojax_het.inference.regression.kernel_regression import KernelRegression, consensus_signal
+from cryojax_het.inference.regression.shells import transforms
 from cryojax_het.inference.regression.spectral import leading
+from cryojax_het.inference.updates import wiener
 from cryojax_het.inference.updates.block_equations import BlockEquations
 from cryojax_het.inference.updates.normal_equations import NormalEquations
 from cryojax_het.particles.source import make_particles
@@ -122,4 +125,42 @@ def test_one_bandwidth_is_the_reconstruction_by_its_weights(every, alone):
     assert np.isfinite(regression.single(target, 0.7)).all()
     whole = regression.volume(target)
     assert np.isfinite(whole.map).all()
-    assert len(whole.bandwidth) == len(whole.fsc) == SIZE // 2 + 1
+    assert len(whole.bandwidth) == len(centres(SIZE))
+    assert len(whole.fsc) == SIZE // 2 + 1
+
+
+def test_where_all_latents_are_one_the_map_is_the_consensus(every):
+    half = np.arange(COUNT) % 2
+    # Each image in both half-sets: their FSC is 1, and the soft mask leaves nothing out.
+    doubled = taken(every, np.arange(COUNT) // 2)
+    apart = tables(doubled, np.arange(COUNT), COUNT, batch=1)
+    cloud = LatentCloud(mean=np.zeros((COUNT, 1)), covariance=np.ones((COUNT, 1, 1)))
+    regression = KernelRegression(
+        tables=apart,
+        groups=np.arange(COUNT),
+        half=half,
+        cloud=cloud,
+        mask=np.ones((SIZE,) * 3, np.float32),
+        signal=np.ones(SIZE // 2 + 1),
+    )
+    found = regression.volume(cloud.image(0))
+    np.testing.assert_allclose(found.fsc[1:-1], 1, atol=1e-5)
+    np.testing.assert_allclose(found.presence, 1, atol=1e-3)
+    assert found.images == pytest.approx(COUNT)
+    none = jnp.zeros(SIZE // 2 + 1)
+    solved = lambda table, ratio: inside(wiener.solve(apart.as_equations(table), ratio))
+    by_half = [solved(table, none) for table in both_halves(apart, half)]
+    scale = float(np.abs(by_half[0]).max())
+    np.testing.assert_allclose(found.halves, by_half, atol=1e-4 * scale)
+    ratio = wiener.noise_to_signal(jnp.asarray(found.fsc))
+    whole = solved(sum(both_halves(apart, half)), ratio)
+    np.testing.assert_allclose(found.map, whole, atol=1e-3 * scale)
+
+
+def inside(volume):
+    """Its frequencies inside Nyquist's sphere."""
+    return np.asarray(voxels(transforms(volume)))
+
+
+def both_halves(apart, half):
+    return [apart.tables[half == number].sum(axis=0) for number in (0, 1)]

@@ -1,10 +1,8 @@
-"""Groups, distances, graph functions, and the choice of bandwidths, by closed forms."""
+"""Groups, distances, weights and graph functions, by closed forms."""
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cryojax_het.inference.regression.choice import best_bandwidths, moving_weight
 from cryojax_het.inference.regression.cloud import LatentCloud
 from cryojax_het.inference.regression.distances import PairCovariance, SharedPrecision
 from cryojax_het.inference.regression.graph import graph_basis
@@ -57,7 +55,9 @@ def test_distances_and_weights_by_hand(line):
     tried = bandwidths(squared, np.arange(500) % 2 + 1)
     assert len(tried) == COUNT
     assert np.sum(squared[::2] <= tried[0]) >= 50
-    assert tried[-1] > squared.max()
+    assert tried[-2] > squared.max()
+    # The last is that of the consensus: all images weigh alike.
+    np.testing.assert_allclose(Epanechnikov().weights(squared, tried[-1]), 0.75, rtol=2e-3)
     with pytest.raises(ValueError, match="rows run from 0 to 499"):
         line.image(500)
     with pytest.raises(ValueError, match=r"has 2 numbers\. Got 3"):
@@ -79,32 +79,6 @@ def test_graph_functions_of_an_interval_are_cosines(line):
         assert abs(np.corrcoef(basis.values[:, k], cosine)[0, 1]) > 0.97
     again = basis.at(line.mean, line.covariance)
     np.testing.assert_allclose(again[20:-20], basis.values[20:-20], atol=0.1)
-
-
-def test_each_shell_takes_the_bandwidth_that_holds_most_of_the_truth():
-    rng = np.random.default_rng(1)
-    size = 16
-    truth, other = rng.normal(size=(2, size, size, size))
-    noise = lambda scale: scale * rng.normal(size=(2, size, size, size))
-    reference = truth + noise(1.0)
-    # Little bias and much noise; the truth; little noise and much bias.
-    maps = np.stack([truth + noise(2.0), truth + noise(0.3), 0.3 * truth + other + noise(0.1)], 1)
-    pick = best_bandwidths(*(jnp.asarray(x) for x in (reference, maps, np.ones((size,) * 3))))
-    np.testing.assert_array_equal(np.asarray(pick)[2:-1], 1)
-
-
-def test_what_moves_is_found():
-    rng = np.random.default_rng(2)
-    size = 16
-    moved = np.zeros((size,) * 3)
-    moved[3:6, 3:6, 3:6] = 5
-    mask = jnp.ones((size,) * 3)
-    sharp = jnp.asarray(moved + 0.3 * rng.normal(size=(2, size, size, size)))
-    weight = np.asarray(moving_weight(sharp, jnp.zeros_like(sharp), mask))
-    assert weight.max() == pytest.approx(1)
-    assert weight[4, 4, 4] > 0.8
-    assert weight[10:, 10:, 10:].mean() < 0.1
-    np.testing.assert_array_equal(moving_weight(sharp, sharp, mask), mask)
 
 
 def test_cells_solve_dense_least_squares():
