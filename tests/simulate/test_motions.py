@@ -16,7 +16,9 @@ from cryojax_het.simulate.motions.normal_modes import mode_motion
 from cryojax_het.simulate.motions.trajectory import trajectory
 from cryojax_het.simulate.states import Coordinate
 from cryojax_het.structures.atoms import Atoms
-from cryojax_het.structures.elastic import normal_modes
+from cryojax_het.structures.modes import normal_modes
+from cryojax_het.structures.network import UniformSprings
+from cryojax_het.structures.shift_invert import ShiftInvertLanczos
 
 COUNT = 12
 MOVING = np.arange(COUNT) >= 7
@@ -141,7 +143,7 @@ def test_normal_modes_add_up_in_rms_units(positions):
         names=np.array(["CA", "CB"] * (COUNT // 2)),
     )
     nodes = np.arange(0, COUNT, 2)
-    modes = normal_modes(positions[nodes], 2, 60.0)
+    modes = normal_modes(UniformSprings(60.0).network(positions[nodes]), 2, ShiftInvertLanczos())
     motion = mode_motion(modes, atoms, nodes)
     rest = Conformer(jnp.asarray(positions), jnp.ones(COUNT))
     step = lambda *b: np.asarray(motion(rest, jnp.array(b)).positions) - positions

@@ -4,8 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...structures.atoms import Atoms
-from ...structures.elastic import normal_modes
 from ...structures.frames import Frames
+from ...structures.mode_solver import suited_solver
+from ...structures.modes import normal_modes
+from ...structures.network import UniformSprings
 from ...structures.selection import select
 from ..motion_settings import (
     Anchor,
@@ -63,7 +65,8 @@ def _trajectory(settings: TrajectorySettings, frames: Frames) -> Built:
 
 def _modes(settings: ModeSettings, atoms: Atoms) -> Built:
     nodes = np.flatnonzero(select(atoms, settings.nodes))
-    modes = normal_modes(atoms.positions[nodes], len(settings.ranges), settings.cutoff)
+    network = UniformSprings(settings.cutoff).network(atoms.positions[nodes])
+    modes = normal_modes(network, len(settings.ranges), suited_solver(len(nodes)))
     motion = mode_motion(modes, atoms, nodes)
     pairs = zip(motion.coordinates, settings.ranges, settings.states, strict=True)
     return motion, tuple(even_axis(*row) for row in pairs)

@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ...structures.atoms import Atoms
-from ...structures.elastic import Modes, nearest_nodes
+from ...structures.modes import Modes
+from ...structures.nearest_nodes import nearest_nodes
 from ..states import Coordinate
 from .base import AbstractMotion
 
