@@ -15,9 +15,9 @@ class LinearConfig(ImageSettings):
     volume: Literal["linear"] = "linear"
     """A mean and principal volumes."""
     estimator: Literal["em", "covariance", "bootstrap"] = "em"
-    """How principal volumes are found. em: the most likely ones, pass by pass; covariance: least
-    squares for the covariance of volumes, in two passes; bootstrap: the scatter of resampled
-    reconstructions, in three, the bluntest."""
+    """How principal volumes are found. covariance: least squares for the covariance of volumes, in
+    two passes; em: the most likely ones, pass by pass from these; bootstrap: the scatter of
+    resampled reconstructions, in three, the bluntest."""
     components: int | None = None
     """Number of principal volumes; None: the one of the largest likelihood of held-out images."""
     most_components: int = 10
@@ -30,10 +30,10 @@ class LinearConfig(ImageSettings):
     high_pass: float | None = None
     """Å: frequencies below one over this are left out of latents; None: none."""
     iterations: int = 10
-    """Passes of EM at each of three resolutions, at most; the other estimators make none."""
+    """Passes of EM at most; the other estimators make none."""
     tolerance: float = 0.02
-    """A resolution is done when a pass gains less log-likelihood per image; and the least number
-    of components is taken whose gain on held-out images is within this of the largest."""
+    """EM is done when a pass changes the log-likelihood per image by less; and the least number of
+    components is taken whose gain on held-out images is within this of the largest."""
 
     def __post_init__(self):
         if self.components is not None and self.components < 1:

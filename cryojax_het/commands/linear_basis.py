@@ -53,6 +53,14 @@ class AbstractBases(abc.ABC):
         """For each basis, the images of `rows` that tell the covariance within it."""
 
 
+def volumes_in_bases(setting: LinearSetting, bases: AbstractBases) -> Fitted:
+    """Mean and `largest` components, and no choice of fewer: what EM may start from."""
+    rows = np.setdiff1d(np.arange(len(setting.data.particles)), setting.held_out)
+    mean = setting.mean(setting.latent_box) * setting.mask(setting.latent_box)
+    found = bases.find(setting, rows)
+    return _with_power(setting, _within(setting, bases, mean, found, rows), [])
+
+
 def fit_in_bases(setting: LinearSetting, folder: RunFolder, bases: AbstractBases) -> Fitted:
     """Mean and components at the box of the latents; a checkpoint is left after each stage."""
     stage, volumes, note = _resume(folder)
@@ -65,14 +73,7 @@ def fit_in_bases(setting: LinearSetting, folder: RunFolder, bases: AbstractBases
         _save(folder, 1, volumes, note)
     if stage < 2:
         parts = np.split(volumes[1:], np.cumsum(note["sizes"])[:-1])
-        readers = bases.readers(setting, rows)
-        covariance = pooled(
-            [
-                (latent_covariance(setting, np.stack([volumes[0], *part]), own, name), len(own))
-                for part, own, name in zip(parts, readers, _names(len(parts)), strict=True)
-            ]
-        )
-        volumes = of_covariance(volumes, covariance)[: setting.config.largest + 1]
+        volumes = _within(setting, bases, volumes[0], parts, rows)
         _report(folder, volumes)
         fitted = _with_power(setting, volumes, [])
         if setting.config.components is None:
@@ -80,6 +81,19 @@ def fit_in_bases(setting: LinearSetting, folder: RunFolder, bases: AbstractBases
         volumes, note = fitted.volumes, {"held_out": fitted.held_out}
         _save(folder, 2, volumes, note)
     return _with_power(setting, volumes, note["held_out"])
+
+
+def _within(setting, bases, mean, parts, rows) -> Float[np.ndarray, "q b b b"]:
+    """Mean and components by the covariance of the latents in each of the bases `parts`."""
+    readers = bases.readers(setting, rows)
+    covariance = pooled(
+        [
+            (latent_covariance(setting, np.stack([mean, *part]), own, name), len(own))
+            for part, own, name in zip(parts, readers, _names(len(parts)), strict=True)
+        ]
+    )
+    volumes = np.concatenate([mean[None], *parts]).astype(np.float32)
+    return of_covariance(volumes, covariance)[: setting.config.largest + 1]
 
 
 def _names(count: int) -> list[str]:
@@ -132,7 +146,8 @@ def _with_power(setting: LinearSetting, volumes, held_out) -> Fitted:
     """Priors of what a last M-step will make: the volumes' own spectra."""
     spacing = setting.grid(volumes.shape[-1]).pixel_size
     power = np.asarray(shell_power(jnp.asarray(volumes, jnp.float32), spacing))
-    return Fitted(volumes, power, held_out)
+    known = np.zeros((power.shape[1], len(power), len(power)), np.float32)
+    return Fitted(volumes, power, known, held_out)
 
 
 def _report(folder: RunFolder, volumes) -> None:

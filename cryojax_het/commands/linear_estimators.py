@@ -4,7 +4,7 @@ import abc
 from typing import final
 
 from ..results.run import RunFolder
-from .linear_basis import fit_in_bases
+from .linear_basis import fit_in_bases, volumes_in_bases
 from .linear_columns import ColumnBases
 from .linear_fit import Fitted, fit_components
 from .linear_resampling import ResampledBases
@@ -21,10 +21,11 @@ class AbstractEstimator(abc.ABC):
 
 @final
 class ExpectationMaximisation(AbstractEstimator):
-    """The most likely volumes under normal latents, by EM from coarse to fine."""
+    """The most likely volumes under normal latents, by EM from those of the covariance."""
 
     def fit(self, setting, folder):
-        return fit_components(setting, folder)
+        start = lambda setting: volumes_in_bases(setting, ColumnBases())
+        return fit_components(setting, folder, start)
 
 
 @final

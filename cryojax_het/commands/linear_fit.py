@@ -1,7 +1,8 @@
-"""EM for principal volumes, from coarse to fine, and how many of them there are."""
+"""EM for principal volumes from a start, and how many of them there are."""
 
 import logging
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -12,13 +13,12 @@ import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
-from ..analysis.fourier_resample import resample_box
 from ..inference.devices import to_host
 from ..inference.linear_statistics import linear_statistics
 from ..inference.model import Model
 from ..inference.posteriors.band_limited import without_shells
 from ..inference.posteriors.linear_gaussian import of_statistics
-from ..inference.updates.principal_volumes import linear_of, shell_power, stacked
+from ..inference.updates.principal_volumes import linear_of, stacked
 from ..results.checkpoint import (
     checkpoint_note,
     latest_checkpoint,
@@ -27,11 +27,10 @@ from ..results.checkpoint import (
 )
 from ..results.run import RunFolder
 from ..volumes.kernel import quadratic
+from ..volumes.linear import LinearVolume
 from .linear_setting import LinearSetting
 
 LOG = logging.getLogger("cryojax_het")
-_START = 0.1  # of the mean's power: the prior of components before any is known
-_SMOOTH = 4.0  # shells: the envelope of random starts
 _LAST = 3  # passes over all images, the held-out ones too, once the number is chosen
 
 
@@ -40,59 +39,61 @@ _LAST = 3  # passes over all images, the held-out ones too, once the number is c
 class Fitted:
     """Mean and components, stacked, `[q, b, b, b]`, and their priors `τ²` per shell.
 
+    - `covariance`: of one Fourier coefficient of each, per shell; zero where taken as known.
     - `held_out`: mean log-likelihood gain of held-out images by number of components, from 0.
     """
 
     volumes: Float[np.ndarray, "q b b b"]
     power: Float[np.ndarray, "q s"]
+    covariance: Float[np.ndarray, "s q q"]
     held_out: list[float]
 
 
 @final
 @dataclass(frozen=True)
 class Place:
-    """Where a fit stands: the stage, passes done in it, the latest log-likelihood per image."""
+    """Where a fit stands: passes done, the latest log-likelihood per image, whether the number of
+    components is chosen."""
 
-    stage: int = 0
     done: int = 0
     gain: float = -np.inf
     chosen: bool = False
 
 
-def fit_components(setting: LinearSetting, folder: RunFolder) -> Fitted:
+Start = Callable[[LinearSetting], Fitted]
+
+
+def fit_components(setting: LinearSetting, folder: RunFolder, start: Start) -> Fitted:
     """Mean and components at the box of the latents; a checkpoint is left after every pass."""
-    fitted, place = _resume(setting, folder)
+    fitted, place = _resume(setting, folder, start)
     every = np.arange(len(setting.data.particles))
     rows = np.setdiff1d(every, setting.held_out)
-    while place.stage < len(setting.stages):
-        box = setting.stages[place.stage]
-        fitted = _at_box(setting, fitted, box)
-        fitted, place = _stage(setting, folder, fitted, place, rows)
-        place = replace(place, stage=place.stage + 1, done=0, gain=-np.inf)
-        _save(setting, folder, fitted, place)
+    if not place.chosen:
+        fitted, place = _until_settled(setting, folder, fitted, place, rows)
     if setting.config.components is None and not place.chosen:
         fitted = choose_count(setting, fitted)
-        place = replace(place, chosen=True)
-        _save(setting, folder, fitted, place)
+        place = Place(chosen=True)
+        _save(folder, fitted, place)
     if len(setting.held_out):
         for done in range(place.done, _LAST):
             fitted, gain = em_pass(setting, fitted, every, f"all images {done + 1}/{_LAST}")
             place = replace(place, done=done + 1, gain=gain)
-            _save(setting, folder, fitted, place)
+            _save(folder, fitted, place)
     return fitted
 
 
-def _stage(setting, folder, fitted, place, rows):
-    """Passes at one box until they gain little."""
-    config, box = setting.config, setting.stages[place.stage]
+def _until_settled(setting, folder, fitted, place, rows):
+    """Passes until the likelihood changes little. It may fall: priors that tighten take back what
+    the components had learnt of the noise."""
+    config = setting.config
     while place.done < config.iterations:
-        name = f"box {box}, pass {place.done + 1}/{config.iterations}"
+        name = f"pass {place.done + 1}/{config.iterations}"
         fitted, gain = em_pass(setting, fitted, rows, name)
-        gained = gain - place.gain
+        change = abs(gain - place.gain)
         place = replace(place, done=place.done + 1, gain=gain)
-        _save(setting, folder, fitted, place)
-        _report(setting, folder, fitted, place)
-        if gained < config.tolerance:
+        _save(folder, fitted, place)
+        _report(folder, fitted, place)
+        if change < config.tolerance:
             break
     return fitted, place
 
@@ -114,8 +115,13 @@ def em_pass(setting: LinearSetting, fitted: Fitted, rows, name: str) -> tuple[Fi
             total += float(gain @ weight)
             bar.update(len(part))
     model, state = _swept(update, model, state)
-    volumes = np.asarray(stacked(model.volume))
-    return replace(fitted, volumes=volumes, power=np.asarray(state.power)), total / len(rows)
+    found = Fitted(
+        volumes=np.asarray(stacked(model.volume)),
+        power=np.asarray(state.power),
+        covariance=np.asarray(model.volume.covariance),
+        held_out=fitted.held_out,
+    )
+    return found, total / len(rows)
 
 
 @eqx.filter_jit
@@ -132,49 +138,20 @@ def _swept(update, model, state):
     return update.sweep(model, state)
 
 
+def linear_volume_of(setting: LinearSetting, fitted: Fitted) -> LinearVolume:
+    """Mean and components as a volume, with what is uncertain of them."""
+    spacing = setting.grid(fitted.volumes.shape[-1]).pixel_size
+    covariance = jnp.asarray(fitted.covariance)
+    return linear_of(jnp.asarray(fitted.volumes), spacing, quadratic(), covariance)
+
+
 def _model(setting: LinearSetting, fitted: Fitted) -> Model:
-    box = fitted.volumes.shape[-1]
-    spacing = setting.grid(box).pixel_size
+    # Volumes taken for known: with their covariance in every pass, components that images tell
+    # little of are taken for noise, and vanish.
+    spacing = setting.grid(fitted.volumes.shape[-1]).pixel_size
     volume = linear_of(jnp.asarray(fitted.volumes), spacing, quadratic())
-    return Model(volume, setting.noise, setting.prior, setting.posterior(box))
-
-
-def _start(setting: LinearSetting) -> Fitted:
-    """The consensus, and smooth random components, a tenth of its power each."""
-    box = setting.stages[0]
-    rng = np.random.default_rng(setting.config.seed)
-    mean = setting.mean(box) * setting.mask(box)
-    frequency = np.fft.fftfreq(box, 1 / box)
-    radius = frequency[:, None, None] ** 2 + frequency[:, None] ** 2
-    radius = radius + np.arange(box // 2 + 1) ** 2
-    envelope = np.exp(-0.5 * radius / _SMOOTH**2)
-    components = []
-    for _ in range(setting.config.largest):
-        white = np.fft.rfftn(rng.normal(size=(box,) * 3))
-        smooth = np.fft.irfftn(white * envelope, s=(box,) * 3, axes=(0, 1, 2)) * setting.mask(box)
-        components.append(smooth * np.sqrt(_START) * np.linalg.norm(mean) / np.linalg.norm(smooth))
-    volumes = np.stack([mean, *components]).astype(np.float32)
-    return Fitted(volumes, _first_power(setting, box), [])
-
-
-def _first_power(setting, box) -> Float[np.ndarray, "q s"]:
-    """Priors before anything is known: the mean's own, and a share of it for each component."""
-    spacing = setting.grid(box).pixel_size
-    mean = np.asarray(shell_power(jnp.asarray(setting.mean(box)[None], jnp.float32), spacing))
-    return np.concatenate([mean, np.repeat(_START * mean, setting.config.largest, axis=0)])
-
-
-def _at_box(setting: LinearSetting, fitted: Fitted, box: int) -> Fitted:
-    """The same model in a larger box; shells that are new get the first priors."""
-    old = fitted.volumes.shape[-1]
-    if old == box:
-        return fitted
-    volumes = np.stack([resample_box(v, box) for v in fitted.volumes])
-    # The mean of the smaller box lacks the new frequencies.
-    volumes[0] = setting.mean(box) * setting.mask(box)
-    power = _first_power(setting, box)[: len(volumes)]
-    power[:, : old // 2] = fitted.power[:, : old // 2]
-    return replace(fitted, volumes=volumes.astype(np.float32), power=power)
+    posterior = setting.posterior(fitted.volumes.shape[-1])
+    return Model(volume, setting.noise, setting.prior, posterior)
 
 
 def choose_count(setting: LinearSetting, fitted: Fitted) -> Fitted:
@@ -202,45 +179,42 @@ def choose_count(setting: LinearSetting, fitted: Fitted) -> Fitted:
         ", ".join(f"{k}: {x - held_out[0]:.3f}" for k, x in enumerate(held_out)),
         best,
     )
-    return Fitted(fitted.volumes[: best + 1], fitted.power[: best + 1], held_out)
+    kept = slice(0, best + 1)
+    covariance = fitted.covariance[:, kept, kept]
+    return Fitted(fitted.volumes[kept], fitted.power[kept], covariance, held_out)
 
 
-def _report(setting, folder, fitted, place):
+def _report(folder, fitted, place):
     norms = np.linalg.norm(fitted.volumes[1:].reshape(len(fitted.volumes) - 1, -1), axis=1)
     shares = norms**2 / np.sum(fitted.volumes[0] ** 2)
-    box = setting.stages[place.stage]
     text = " ".join(f"{share:.4f}" for share in shares)
     LOG.info(
-        "Box %d, pass %d: gain %.3f per image; power over the mean's: %s",
-        box,
-        place.done,
-        place.gain,
-        text,
+        "Pass %d: gain %.3f per image; power over the mean's: %s", place.done, place.gain, text
     )
     if jax.process_index() == 0:
-        step = place.stage * setting.config.iterations + place.done
-        folder.log(step, box=box, log_likelihood=place.gain, power=shares.tolist())
+        folder.log(place.done, log_likelihood=place.gain, power=shares.tolist())
 
 
-def _save(setting, folder: RunFolder, fitted: Fitted, place: Place) -> None:
+def _save(folder: RunFolder, fitted: Fitted, place: Place) -> None:
     if jax.process_index() != 0:
         return
-    step = (place.stage + place.chosen) * 1000 + place.done
-    tree = {"volumes": fitted.volumes, "power": fitted.power}
+    tree = {name: getattr(fitted, name) for name in ("volumes", "power", "covariance")}
     note: dict[str, Any] = {"place": vars(place), "held_out": fitted.held_out}
     note["shape"] = list(fitted.volumes.shape)
-    save_checkpoint(folder.checkpoints, step, tree, note)
+    save_checkpoint(folder.checkpoints, 1000 * place.chosen + place.done, tree, note)
 
 
-def _resume(setting: LinearSetting, folder: RunFolder) -> tuple[Fitted, Place]:
+def _resume(setting: LinearSetting, folder: RunFolder, start: Start) -> tuple[Fitted, Place]:
     path = latest_checkpoint(folder.checkpoints)
     if path is None:
-        return _start(setting), Place()
+        fitted = start(setting)
+        _save(folder, fitted, Place())
+        return fitted, Place()
     note = checkpoint_note(path)
     shape = note["shape"]
-    power = np.zeros((shape[0], shape[-1] // 2 + 1), np.float32)
-    like = {"volumes": np.zeros(shape, np.float32), "power": power}
-    tree = load_checkpoint(path, like)
+    count, shells = shape[0], shape[-1] // 2 + 1
+    shapes = {"volumes": shape, "power": (count, shells), "covariance": (shells, count, count)}
+    tree = load_checkpoint(path, {name: np.zeros(s, np.float32) for name, s in shapes.items()})
     place = Place(**note["place"])
-    LOG.info("Taken up at stage %d, pass %d.", place.stage + 1, place.done + 1)
-    return Fitted(tree["volumes"], tree["power"], note["held_out"]), place
+    LOG.info("Taken up after pass %d.", place.done)
+    return Fitted(**tree, held_out=note["held_out"]), place

