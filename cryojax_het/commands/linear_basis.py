@@ -88,7 +88,7 @@ def _within(setting, bases, mean, parts, rows) -> Float[np.ndarray, "q b b b"]:
     readers = bases.readers(setting, rows)
     covariance = pooled(
         [
-            (latent_covariance(setting, np.stack([mean, *part]), own, name), len(own))
+            (latent_covariance(setting, np.stack([mean, *part]), own, name), float(len(own)))
             for part, own, name in zip(parts, readers, _names(len(parts)), strict=True)
         ]
     )

@@ -108,7 +108,7 @@ def main(folder):
     for count in (100, 200, 400):
         found, seconds = regression(source, truth, cloud, regions.molecule, count)
         report(
-            f"{count} groups per half (pass: {seconds:.1f} s), true latent: chosen per shell",
+            f"{count} groups per half (pass: {seconds:.1f} s), true latent: chosen by half-sets",
             *timed(lambda row, r=found: r.volume(cloud.point(true[row])).map),
         )
     report("consensus", [score(found.single(cloud.image(row), 1e9), row) for row in rows])
@@ -117,7 +117,7 @@ def main(folder):
         ("image", lambda row: cloud.image(int(row))),
     ):
         report(
-            f"{kind}: chosen per shell", *timed(lambda row, at=target: found.volume(at(row)).map)
+            f"{kind}: chosen by half-sets", *timed(lambda row, at=target: found.volume(at(row)).map)
         )
         single_rows(kind, rows, lambda h, r, at=target: score(found.single(at(r), h), r))
     spectral_rows(found, cloud, true, timed)

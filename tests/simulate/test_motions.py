@@ -140,6 +140,7 @@ def test_normal_modes_add_up_in_rms_units(positions):
         occupancies=np.ones(COUNT),
         chains=np.full(COUNT, "A"),
         residues=np.arange(COUNT) // 2,
+        residue_names=np.full(COUNT, "ALA"),
         names=np.array(["CA", "CB"] * (COUNT // 2)),
     )
     nodes = np.arange(0, COUNT, 2)

@@ -42,6 +42,7 @@ def make_atoms():
         occupancies=rng.uniform(0.3, 1, COUNT),
         chains=np.full(COUNT, "A"),
         residues=ROWS,
+        residue_names=np.full(COUNT, "ALA"),
         names=np.full(COUNT, "CA"),
     )
 

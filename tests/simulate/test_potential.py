@@ -24,6 +24,7 @@ def make_atoms(count=90):
         occupancies=rng.uniform(0.3, 1, count),
         chains=np.full(count, "A"),
         residues=np.arange(count),
+        residue_names=np.full(count, "ALA"),
         names=np.full(count, "CA"),
     )
 

@@ -33,6 +33,7 @@ def test_columns_are_those_of_the_text(pdb):
     np.testing.assert_allclose(atoms.occupancies, [1, 0.6, 0.4, 1, 1], rtol=1e-6)
     assert atoms.chains.tolist() == ["A", "A", "A", "B", "B"]
     assert atoms.residues.tolist() == [1, 1, 1, 7, 200]
+    assert atoms.residue_names.tolist() == ["ALA", "ALA", "ALA", "CYS", "HEM"]
     assert atoms.names.tolist() == ["N", "CA", "CA", "SG", "FE"]
 
 

@@ -13,6 +13,7 @@ def test_atoms_follow_the_node_of_their_residue():
         occupancies=np.ones(6),
         chains=np.array(list("AAAABB")),
         residues=np.array([1, 1, 2, 2, 1, 1]),
+        residue_names=np.full(6, "ALA"),
         names=np.array(["N", "CA", "CA", "C", "ZN", "ZN"]),
     )
     # The first atom is nearest to another residue's node; chain B has none and takes the nearest.

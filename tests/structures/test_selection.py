@@ -15,6 +15,7 @@ def atoms():
         occupancies=np.ones(8),
         chains=np.array(list("AAAAAABB")),
         residues=residues,
+        residue_names=np.full(8, "ALA"),
         names=np.array(["N", "CA", "CA", "CA", "CA", "P", "N", "CA"]),
     )
 

@@ -170,7 +170,7 @@ def course(case, update, posterior, passes, signal=None, start=None, rounds=1):
                     total += float(belief.log_likelihood.sum())
                     probability[own] = belief.probability()
             if signal is None:
-                model, states, _ = close_pass(update, model, states, rule)
+                model, states, *_ = close_pass(update, model, states, rule)
             else:
                 both = update.total(states[0]).plus(update.total(states[1]))
                 model = eqx.filter_jit(update.solved)(model, both, signal)
