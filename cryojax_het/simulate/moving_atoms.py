@@ -117,6 +117,7 @@ def example(key, grid: FourierGrid) -> MovingAtoms:
         occupancies=np.linspace(0.5, 1, count),
         chains=np.full(count, "A"),
         residues=np.arange(count),
+        residue_names=np.full(count, "ALA"),
         names=np.full(count, "CA"),
     )
     point = lambda x, y, z: FixedPoint(0.1 * grid.length * jnp.array([x, y, z]))

@@ -15,7 +15,8 @@ class Atoms:
     """J atoms, in the order of the file.
 
     - `positions` (x, y, z) Å; `atomic_numbers`; `b_factors` Å² (isotropic); `occupancies`;
-    - `chains`, `residues` (sequence number), `names`: where each atom belongs, for selections.
+    - `chains`, `residues` (sequence number), `residue_names`, `names`: where each atom belongs, for
+      selections and files.
     """
 
     positions: Float[np.ndarray, "j 3"]
@@ -24,6 +25,7 @@ class Atoms:
     occupancies: Float[np.ndarray, " j"]
     chains: Shaped[np.ndarray, " j"]
     residues: Int[np.ndarray, " j"]
+    residue_names: Shaped[np.ndarray, " j"]
     names: Shaped[np.ndarray, " j"]
 
     def __len__(self) -> int:
@@ -93,14 +95,15 @@ def _read_in_order(path: str) -> Any:
 def atoms_of(model: Any, origin: str) -> Atoms:
     """Atoms of one of gemmi's models; `origin` names it in messages."""
     rows = [
-        (*_of_atom(atom), chain.name, residue.seqid.num, atom.name)
+        (*_of_atom(atom), chain.name, residue.seqid.num, residue.name, atom.name)
         for chain in model
         for residue in chain
         for atom in residue
     ]
     if not rows:
         raise ValueError(f"{origin} holds no atoms (waters are left out).")
-    positions, numbers, b_factors, occupancies, chains, residues, names = zip(*rows, strict=True)
+    columns = zip(*rows, strict=True)
+    positions, numbers, b_factors, occupancies, chains, residues, kinds, names = columns
     _check_elements(origin, numbers, chains, residues, names)
     return Atoms(
         positions=np.array(positions, np.float64),
@@ -109,6 +112,7 @@ def atoms_of(model: Any, origin: str) -> Atoms:
         occupancies=np.array(occupancies, np.float64),
         chains=np.array(chains),
         residues=np.array(residues, np.int64),
+        residue_names=np.array(kinds),
         names=np.array(names),
     )
 

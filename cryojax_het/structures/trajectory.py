@@ -51,5 +51,6 @@ def _atoms(topology: Any, positions: np.ndarray, origin: Path) -> Atoms:
         occupancies=np.ones(len(atoms)),
         chains=np.array([chain(atom) for atom in atoms]),
         residues=np.array([atom.residue.resSeq for atom in atoms], np.int64),
+        residue_names=np.array([atom.residue.name for atom in atoms]),
         names=np.array([atom.name for atom in atoms]),
     )
