@@ -295,7 +295,3 @@ class _Messages(logging.Handler):
             text = text.splitlines()[0].split("Warning: ", 1)[-1]
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
         tqdm.write(prefix + text, file=sys.stderr)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

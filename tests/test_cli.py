@@ -200,7 +200,7 @@ def test_inspect_of_files_of_other_programs(data, capsys):
 
 def run_cli(*arguments, cwd):
     return subprocess.run(
-        [sys.executable, "-m", "cryojax_het.cli", *map(str, arguments)],
+        [sys.executable, "-m", "cryojax_het", *map(str, arguments)],
         cwd=cwd,
         capture_output=True,
         text=True,

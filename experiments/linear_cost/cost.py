@@ -40,7 +40,7 @@ def data_set(folder: Path, count: int, box: int) -> Path:
     if not (base / "particles.star").is_file():
         line = ["simulate", "hinge", "-o", str(base), "--count", str(BASE), "--snr", "0.2"]
         line += ["--size", str(box), "--pixel-size", str(256 / box)]
-        subprocess.run([sys.executable, "-m", "cryojax_het.cli", *line], check=True)
+        subprocess.run([sys.executable, "-m", "cryojax_het", *line], check=True)
     if count == BASE:
         return base / "particles.star"
     long = folder / f"hinge_{box}_{count}"
@@ -74,6 +74,14 @@ class Clock:
 def one_case(star: Path, output: Path, components: int) -> dict[str, object]:
     """All stages in this process."""
     from cryojax_het.commands.fit_linear import LinearConfig
+    from cryojax_het.commands.one_run import in_run_folder
+
+    config = LinearConfig(particles=star, output=output, components=components, devices=1)
+    return in_run_folder(config, ["cost"], lambda folder: stages(config, folder))
+
+
+def stages(config, folder) -> dict[str, object]:
+    """CPU seconds of each stage, peak memory."""
     from cryojax_het.commands.linear_basis import volumes_in_bases
     from cryojax_het.commands.linear_columns import ColumnBases
     from cryojax_het.commands.linear_consensus import consensus_of
@@ -82,9 +90,7 @@ def one_case(star: Path, output: Path, components: int) -> dict[str, object]:
     from cryojax_het.commands.linear_setting import LinearSetting
     from cryojax_het.commands.reconstruct_data import load_data
     from cryojax_het.inference.devices import data_mesh
-    from cryojax_het.results.run import RunFolder
 
-    config = LinearConfig(particles=star, output=output, components=components, devices=1)
     clock, data = Clock(), load_data(config)
     consensus = clock.time("consensus", lambda: consensus_of(config, ["cost"]))
     setting = LinearSetting(config, data, consensus, data_mesh())
@@ -93,11 +99,12 @@ def one_case(star: Path, output: Path, components: int) -> dict[str, object]:
     for number in (1, 2):
         again = partial(em_pass, setting, fitted, rows, "pass")
         fitted, _ = clock.time(f"pass {number}", again)
-    folder = RunFolder(output)
-    clock.time("last pass", lambda: write_outputs(setting, folder, fitted))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    exact = type(setting.update(setting.latent_box, components).equations).__name__
-    return {"seconds": clock.seconds, "gb": peak, "box": setting.latent_box, "solved": exact}
+    summary = clock.time("last pass", lambda: write_outputs(setting, folder, fitted))
+    folder.finish(summary)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    exact = setting.update(setting.latent_box, config.largest).equations.__name__
+    found = {"seconds": clock.seconds, "gb": used.ru_maxrss / 2**20, "system": used.ru_stime}
+    return found | {"box": setting.latent_box, "solved": exact}
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ def fit(star: Path, output: Path, seed: int) -> dict[str, float]:
     cost = output.with_suffix(".cost.json")
     if not cost.is_file():
         begun, before = time.time(), resource.getrusage(resource.RUSAGE_CHILDREN)
-        command = [sys.executable, "-m", "cryojax_het.cli", "fit", str(star), "-o", str(output)]
+        command = [sys.executable, "-m", "cryojax_het", "fit", str(star), "-o", str(output)]
         subprocess.run([*command, "--volume", "linear", "--seed", str(seed)], check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -49,7 +49,7 @@ def record(folder: Path, name: str, part: str, make) -> None:
 
 def simulate(folder: Path, name: str) -> dict:
     """Run the command; what it took and left."""
-    program = [sys.executable, "-m", "cryojax_het.cli"]
+    program = [sys.executable, "-m", "cryojax_het"]
     spent = timed([*program, "simulate", name, "-o", str(folder / name)])
     size = sum(path.stat().st_size for path in (folder / name).iterdir())
     stack = (folder / name / "particles.mrcs").stat().st_size

@@ -32,7 +32,7 @@ def score(data: Path, peer: Path, scored: Path, maps: str) -> None:
     """One call of the command line; its table goes to a log beside the scores."""
     rows = [int(row) for row in (data / "rows.txt").read_text().split()]
     folder = maps_folder(peer, maps, scored, rows)
-    command = [sys.executable, "-m", "cryojax_het.cli", "validate", folder.parent]
+    command = [sys.executable, "-m", "cryojax_het", "validate", folder.parent]
     command += ["--maps", folder, "--truth", data, "-o", scored / "validation"]
     if maps != "consensus.mrc":
         command[4] = peer

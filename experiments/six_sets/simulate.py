@@ -64,7 +64,7 @@ def simulate(name: str, folder: Path) -> None:
     """Run the command line; write the rows."""
     pixel_size = 2 * suite(name).pixel_size
     flags = ["--count", COUNT, "--size", SIZE, "--pixel-size", pixel_size, "--snr", SNR[name]]
-    words = [sys.executable, "-m", "cryojax_het.cli", "simulate", name, "-o", folder, *flags]
+    words = [sys.executable, "-m", "cryojax_het", "simulate", name, "-o", folder, *flags]
     subprocess.run([str(word) for word in words], check=True)
     state = open_truth(folder).images.state
     rows = draw_images(state, np.arange(len(state)), MAPS, seed=0)
