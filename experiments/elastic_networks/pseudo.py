@@ -4,8 +4,8 @@
 
 Open adenylate kinase, blurred to 8 Å at 2 Å a voxel, fitted by pseudo-atoms of 2 Å to a residual of
 5 %; springs at the cutoff that leaves six motions free. Modes are carried to the alpha carbons by
-Gaussian means of 3 Å, made orthonormal, and compared with the alpha carbons' own (15 Å) and with the
-change to the closed structure. Prints the rows of `table.md`.
+Gaussian means of 3 Å, made orthonormal, and compared with the alpha carbons' own (15 Å) and with
+the change to the closed structure. Prints the figures of `table.md`.
 """
 
 import os
