@@ -43,17 +43,22 @@ class LatentPosteriors:
         block = self.covariance[:, pick][:, :, pick]
         return LatentPosteriors(mean=self.mean[:, pick], covariance=block)
 
+    def natural(self) -> tuple[Float[np.ndarray, "n d d"], Float[np.ndarray, "n d"]]:
+        """`P` and `b` of `log p(y_i | z) = bᵀ z - ½ zᵀ P z + const`: `C⁻¹ - I` and `C⁻¹ m`."""
+        inverse = np.linalg.inv(self.covariance.astype(np.float64))
+        linear = np.einsum("nij,nj->ni", inverse, self.mean)
+        values, vectors = np.linalg.eigh(inverse - np.eye(self.mean.shape[1]))
+        # An image that tells nothing has C = I, up to rounding of either sign.
+        precision = np.einsum("nij,nj,nkj->nik", vectors, np.maximum(values, 0), vectors)
+        return precision, linear
+
     def log_likelihood(self, points: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
         """`log p(y_i | z)` at each point, up to a constant of the image: its maximum is 0.
 
         The posterior over its prior: `-½ zᵀ (C⁻¹ - I) z + zᵀ C⁻¹ m`. Of marginals, the likelihood
         with the other coordinates integrated over their prior.
         """
-        inverse = np.linalg.inv(self.covariance.astype(np.float64))
-        linear = np.einsum("nij,nj->ni", inverse, self.mean)
-        values, vectors = np.linalg.eigh(inverse - np.eye(self.mean.shape[1]))
-        # An image that tells nothing has C = I, up to rounding of either sign.
-        precision = np.einsum("nij,nj,nkj->nik", vectors, np.maximum(values, 0), vectors)
+        precision, linear = self.natural()
         products = points[:, :, None] * points[:, None, :]
         square = precision.reshape(len(self), -1) @ products.reshape(len(points), -1).T
         log = linear @ points.T - 0.5 * square

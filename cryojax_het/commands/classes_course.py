@@ -21,7 +21,7 @@ from ..inference.requirements import class_volumes
 from ..particles.loader import HostLatents, split_rows
 from ..volumes.classes import ClassVolumes
 from .classes_setting import ClassesSetting, infer_batch
-from .classes_start import first_labels, one_hot
+from .classes_start import first_shares
 
 LOG = logging.getLogger("cryojax_het")
 
@@ -81,10 +81,9 @@ def lay_down_start(setting: ClassesSetting, course: Course) -> None:
     """Volumes of the classes that images start in."""
     box = setting.box(0)
     loader = setting.loader(box)
-    labels = first_labels(setting.config, len(loader.latents.contrast), course.count, course.seed)
     poses = loader.latents
-    weights = one_hot(labels, course.count)
-    loader.latents = HostLatents(weights, poses.rotation, poses.shift, poses.contrast)
+    shares = first_shares(setting.config, len(poses.contrast), course.count, course.seed)
+    loader.latents = HostLatents(shares, poses.rotation, poses.shift, poses.contrast)
     try:
         _round(
             setting, course, box, setting.algorithm.rounds(setting.half, loader.batch_size, 0, 0)

@@ -4,26 +4,36 @@ import numpy as np
 from jaxtyping import Float32, Int
 
 from ..analysis.composition import cluster
+from ..analysis.density import LatentPosteriors
+from ..analysis.latent_mixture import latent_mixture
 from .fit_classes import ClassesConfig
 from .reconstruct_data import Data
 
 
-def first_labels(
+def first_shares(
     config: ClassesConfig, images: int, count: int, seed: int
-) -> Int[np.ndarray, " n"]:
-    """The class, 0 to `count` - 1, that each image starts in.
+) -> Float32[np.ndarray, "n k"]:
+    """The share that each image starts with in each class.
 
     Subsets of equal size, drawn by `seed`: noisy copies of the consensus, since equal classes would
-    stay equal for good. Or the labels of `config.start`; latents there are clustered by k-means.
+    stay equal for good. Or the labels of `config.start`; or its latents: of a run that knows their
+    covariance, the mixture of points that makes its images most likely (`latent_mixture`), else
+    clusters by k-means.
     """
     path = config.start_file()
     if path is None:
-        return np.random.default_rng((seed, count)).permutation(images) % count
+        return one_hot(np.random.default_rng((seed, count)).permutation(images) % count, count)
     found = np.load(path)
-    labels = cluster(found, count, seed) if found.ndim == 2 else found.astype(np.int64)
+    if found.ndim == 2:
+        covariance = config.start_covariance()
+        if covariance is None:
+            return one_hot(cluster(found, count, seed), count)
+        posteriors = LatentPosteriors(mean=found, covariance=np.load(covariance))
+        return latent_mixture(posteriors, count).probability.astype(np.float32)
+    labels = found.astype(np.int64)
     if labels.max() >= count:
         raise ValueError(f"{path} has {labels.max() + 1} classes: ask for as many by `--classes`.")
-    return labels
+    return one_hot(labels, count)
 
 
 def check_start(config: ClassesConfig, data: Data) -> None:

@@ -21,8 +21,9 @@ class ClassesConfig(ImageSettings):
     seeds: int = 1
     """Random starts; the one of the largest likelihood of held-out images is kept."""
     start: Path | None = None
-    """What to start from: labels.npy, or a run folder whose latents are clustered; None: random
-    subsets of the images."""
+    """What to start from: labels.npy, a table of latents, which k-means clusters, or a run folder;
+    of one with latents and their covariance (`--volume linear`), the mixture of points under which
+    the images are most likely. None: random subsets of the images."""
     algorithm: Literal["em", "stochastic"] = "em"
     """Volumes solved from all images at a time, or from mini-batches with a fading memory."""
     iterations: int | None = None
@@ -74,10 +75,18 @@ class ClassesConfig(ImageSettings):
                 return self.start / name
         raise FileNotFoundError(f"{self.start} has neither labels nor conformations in latents/.")
 
+    def start_covariance(self) -> Path | None:
+        """The covariance of the latents to start from, where a run folder has it."""
+        found = self.start_file()
+        if found is None or found == self.start or found.name != "conformation.npy":
+            return None
+        path = found.with_name("conformation_covariance.npy")
+        return path if path.is_file() else None
+
     def inputs(self) -> list[Path]:
         """The files whose change would make another run of this."""
-        found = self.start_file()
-        return super().inputs() + ([] if found is None else [found])
+        found = (self.start_file(), self.start_covariance())
+        return super().inputs() + [path for path in found if path is not None]
 
     def candidates(self) -> list[tuple[int, int]]:
         """(classes, seed) of each fit to be made."""

@@ -16,6 +16,8 @@ from scipy.special import comb
 
 from cryojax_het.analysis.ceiling import state_posterior
 from cryojax_het.analysis.composition import cluster
+from cryojax_het.analysis.density import LatentPosteriors
+from cryojax_het.analysis.latent_mixture import latent_mixture
 from cryojax_het.commands.fit_classes import ClassesConfig, fit_classes
 from cryojax_het.particles.open import open_particles
 from cryojax_het.particles.stack import ReadOptions
@@ -87,12 +89,16 @@ def main(simulation, linear, output):
     _keep(output / "true.npy", true)
     summary, found = fitted(star, output / "from_truth", start=output / "true.npy")
     line("EM from the true labels", true, found, summary)
-    latent = np.load(linear / "latents" / "conformation.npy")
-    clusters = cluster(latent, CLASSES, 0)
-    line(f"k-means of {latent.shape[1]} PPCA latents", true, clusters)
-    _keep(output / "clusters.npy", clusters)
-    summary, found = fitted(star, output / "from_latents", start=output / "clusters.npy")
-    line("EM from these", true, found, summary)
+    latents = LatentPosteriors(
+        mean=np.load(linear / "latents" / "conformation.npy"),
+        covariance=np.load(linear / "latents" / "conformation_covariance.npy"),
+    )
+    size = latents.mean.shape[1]
+    line(f"k-means of {size} PPCA latents", true, cluster(latents.mean, CLASSES, 0))
+    points = latent_mixture(latents, CLASSES).labels()
+    line(f"mixture of points in {size} PPCA latents", true, points)
+    summary, found = fitted(star, output / "from_latents", start=linear)
+    line("EM from the mixture", true, found, summary)
     for seed in range(3):
         summary, found = fitted(star, output / f"random{seed}", seed=seed)
         line(f"EM from random subsets, seed {seed}", true, found, summary)
