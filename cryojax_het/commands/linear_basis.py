@@ -77,7 +77,7 @@ def fit_in_bases(setting: LinearSetting, folder: RunFolder, bases: AbstractBases
         _report(folder, volumes)
         fitted = _with_power(setting, volumes, [])
         if setting.config.components is None:
-            fitted = choose_count(setting, fitted)
+            fitted = choose_count(setting, fitted, spare=0)
         volumes, note = fitted.volumes, {"held_out": fitted.held_out}
         _save(folder, 2, volumes, note)
     return _with_power(setting, volumes, note["held_out"])

@@ -32,6 +32,7 @@ from .linear_setting import LinearSetting
 
 LOG = logging.getLogger("cryojax_het")
 _LAST = 3  # passes over all images, the held-out ones too, once the number is chosen
+_SPARE = 2  # components that EM is given beyond those that the start is told to have
 
 
 @final
@@ -71,7 +72,7 @@ def fit_components(setting: LinearSetting, folder: RunFolder, start: Start) -> F
     if not place.chosen:
         fitted, place = _until_settled(setting, folder, fitted, place, rows)
     if setting.config.components is None and not place.chosen:
-        fitted = choose_count(setting, fitted)
+        fitted = choose_count(setting, fitted, spare=0)
         place = Place(chosen=True)
         _save(folder, fitted, place)
     if len(setting.held_out):
@@ -154,9 +155,9 @@ def _model(setting: LinearSetting, fitted: Fitted) -> Model:
     return Model(volume, setting.noise, setting.prior, posterior)
 
 
-def choose_count(setting: LinearSetting, fitted: Fitted) -> Fitted:
+def choose_count(setting: LinearSetting, fitted: Fitted, spare: int) -> Fitted:
     """The least number of leading components under which held-out images are, within the
-    tolerance, most likely."""
+    tolerance, most likely; and `spare` more, where there are."""
     box = fitted.volumes.shape[-1]
     loader, grid, model = setting.loader(box), setting.grid(box), _model(setting, fitted)
     prior = (setting.prior.contrast_mean, setting.prior.contrast_width)
@@ -175,11 +176,12 @@ def choose_count(setting: LinearSetting, fitted: Fitted) -> Fitted:
     enough = max(held_out) - setting.config.tolerance
     best = max(1, next(k for k, x in enumerate(held_out) if x >= enough))
     LOG.info(
-        "Held-out gain in log-likelihood by number of components: %s; %d are kept.",
+        "Held-out gain in log-likelihood by number of components: %s; %d, and %d to spare.",
         ", ".join(f"{k}: {x - held_out[0]:.3f}" for k, x in enumerate(held_out)),
         best,
+        min(spare, count - best),
     )
-    kept = slice(0, best + 1)
+    kept = slice(0, best + spare + 1)
     covariance = fitted.covariance[:, kept, kept]
     return Fitted(fitted.volumes[kept], fitted.power[kept], covariance, held_out)
 
@@ -208,6 +210,9 @@ def _resume(setting: LinearSetting, folder: RunFolder, start: Start) -> tuple[Fi
     path = latest_checkpoint(folder.checkpoints)
     if path is None:
         fitted = start(setting)
+        if setting.config.components is None:
+            # EM with components that nothing is told of takes as long, and they vanish.
+            fitted = choose_count(setting, fitted, _SPARE)
         _save(folder, fitted, Place())
         return fitted, Place()
     note = checkpoint_note(path)

@@ -149,7 +149,7 @@ def test_latents_are_found_and_the_contrast_is_no_component(varied, fitted, idea
     # Latents tell nothing of the contrast: no more than two of 480 numbers do by chance.
     assert explained(latents, varied[2][:, None])[0] < 0.03
     gains = summary["held_out"]
-    assert len(gains) == FAST["most_components"] + 1
+    assert 3 <= len(gains) <= FAST["most_components"] + 1  # as many as EM was given
     assert gains[2] - gains[0] > 1
 
 
