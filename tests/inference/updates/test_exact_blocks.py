@@ -17,7 +17,7 @@ from cryojax_het.inference.posteriors.linear_gaussian import LinearGaussianPoste
 from cryojax_het.inference.prior import LocalPrior
 from cryojax_het.inference.updates.conjugate_gradients import Stopping
 from cryojax_het.inference.updates.exact_blocks import ExactBlockEquations
-from cryojax_het.inference.updates.principal_volumes import PrincipalVolumes, linear_of
+from cryojax_het.inference.updates.principal_volumes import PrincipalVolumes, linear_of, stacked
 from cryojax_het.inference.updates.toeplitz import Ball, WholeBox
 from cryojax_het.volumes.kernel import quadratic
 
@@ -134,7 +134,7 @@ def linear(tiny):
 
 
 def course(tiny, linear, equations, width, passes):
-    """Log-likelihood per pass from the start, priors weak."""
+    """Log-likelihood per pass from the start, priors weak; volumes are taken for known in each."""
     batch, noise, start, mask = linear
     mesh = data_mesh()
     batch = place_batch(mesh)(batch)
@@ -151,7 +151,9 @@ def course(tiny, linear, equations, width, passes):
     for _ in range(passes):
         _, state, _, metrics = step(model, update.under(weak))
         found.append(float(metrics["log_likelihood"]))
-        model = sweep(model, state)
+        volumes = stacked(sweep(model, state).volume)
+        known = linear_of(volumes, tiny.grid.pixel_size, quadratic())
+        model = Model(known, noise, prior, LinearGaussianPosterior())
     return np.array(found)
 
 
