@@ -90,10 +90,15 @@ class LinearGaussian(eqx.Module):
 
 
 class Hypotheses(eqx.Module):
-    """Weighted alternatives for the latents of each image: `latents` `[b, h]`."""
+    """Weighted alternatives for the latents of each image: `latents` `[b, h]`.
+
+    `covariance`: of the conformation about each alternative, which is then a normal belief; None:
+    a point.
+    """
 
     latents: Latents
     log_weight: Float[Array, "b h"]  # normalised over h
+    covariance: Float[Array, "b h d d"] | None = None
 
     def mean(self) -> Latents:
         """The most probable alternative of each image: poses have no mean in their own space."""
@@ -101,13 +106,27 @@ class Hypotheses(eqx.Module):
         return jax.tree.map(lambda x: x[jnp.arange(len(best)), best], self.latents)
 
     def sample(self, key: PRNGKeyArray) -> Latents:
-        """One alternative of each image, drawn by weight."""
+        """One alternative of each image, drawn by weight, and a conformation about it."""
         chosen = jax.random.categorical(key, self.log_weight, axis=1)
-        return jax.tree.map(lambda x: x[jnp.arange(len(chosen)), chosen], self.latents)
+        pick = lambda x: x[jnp.arange(len(chosen)), chosen]
+        latents = jax.tree.map(pick, self.latents)
+        if self.covariance is None:
+            return latents
+        return Gaussian(latents, pick(self.covariance)).sample(jax.random.fold_in(key, 1))
 
     def log_prob(self) -> Float[Array, "b h"]:
         """Log weight of each alternative."""
         return self.log_weight
+
+    def moments(self) -> tuple[Float[Array, "b d"], Float[Array, "b d d"]]:
+        """Mean and covariance of each image's conformation over all alternatives."""
+        weight, each = jnp.exp(self.log_weight), self.latents.conformation
+        mean = jnp.einsum("bh,bhd->bd", weight, each)
+        away = each - mean[:, None]
+        spread = jnp.einsum("bh,bhi,bhj->bij", weight, away, away)
+        if self.covariance is None:
+            return mean, spread
+        return mean, spread + jnp.einsum("bh,bhij->bij", weight, self.covariance)
 
 
 class ClassBelief(eqx.Module):
