@@ -1,7 +1,7 @@
 """Huge pages for the arrays of a run, where Linux gives them on request.
 
-XLA allocates its CPU buffers anew in every call. Pages of 4 kB then cost a fifth of the time of a
-fit, in page faults; pages of 2 MB next to nothing (`experiments/linear_cost`). The allocator of the
+XLA allocates its CPU buffers anew in every call. Pages of 4 kB then cost a fit a quarter of its
+time, page faults most of all; pages of 2 MB half of that (`experiments/linear_cost`). The allocator of the
 C library asks for them if told so before the program starts (glibc 2.35 and later).
 """
 
