@@ -1,8 +1,9 @@
 """Huge pages for the arrays of a run, where Linux gives them on request.
 
 XLA allocates its CPU buffers anew in every call. Pages of 4 kB then cost a fit a quarter of its
-time, page faults most of all; pages of 2 MB half of that (`experiments/linear_cost`). The allocator of the
-C library asks for them if told so before the program starts (glibc 2.35 and later).
+time in the system, page faults most of all; pages of 2 MB less than half of that
+(`experiments/linear_cost`). The allocator of the C library asks for them if told so before the
+program starts (glibc 2.35 and later).
 """
 
 import os
