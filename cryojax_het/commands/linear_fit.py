@@ -53,11 +53,12 @@ class Fitted:
 @final
 @dataclass(frozen=True)
 class Place:
-    """Where a fit stands: passes done, the latest log-likelihood per image, whether the number of
-    components is chosen."""
+    """Where a fit stands: passes done, the latest log-likelihood per image, whether it changes
+    little, and whether the number of components is chosen."""
 
     done: int = 0
     gain: float = -np.inf
+    settled: bool = False
     chosen: bool = False
 
 
@@ -87,15 +88,13 @@ def _until_settled(setting, folder, fitted, place, rows):
     """Passes until the likelihood changes little. It may fall: priors that tighten take back what
     the components had learnt of the noise."""
     config = setting.config
-    while place.done < config.iterations:
+    while place.done < config.iterations and not place.settled:
         name = f"pass {place.done + 1}/{config.iterations}"
         fitted, gain = em_pass(setting, fitted, rows, name)
-        change = abs(gain - place.gain)
-        place = replace(place, done=place.done + 1, gain=gain)
+        settled = abs(gain - place.gain) < config.tolerance
+        place = replace(place, done=place.done + 1, gain=gain, settled=settled)
         _save(folder, fitted, place)
         _report(folder, fitted, place)
-        if change < config.tolerance:
-            break
     return fitted, place
 
 
