@@ -17,14 +17,15 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from ...imaging.grid import FourierGrid
-from ...imaging.image import Batch, Latents, render
-from ...imaging.noise import AbstractGaussianNoise, AbstractNoise
+from ...imaging.image import Batch, Latents
+from ...imaging.noise import AbstractNoise
 from ...volumes.base import AbstractVolume
 from ..posterior import AbstractPosterior, Hypotheses
 from ..prior import AbstractPrior
 from ..requirements import gaussian_noise
 from ..symmetric_eigen import symmetric_eigen
 from .levenberg_marquardt import Rest, minimise
+from .scaled_objective import ScaledObjective
 from .unknowns import AbstractUnknowns, ConformationPoseContrast
 
 _SAME = 1.0  # squared distance in posterior widths below which two ends are one mode
@@ -84,65 +85,24 @@ class GaussNewton(AbstractPosterior[Hypotheses]):
         known = gaussian_noise(noise, "GaussNewton"), prior, volume.prepare(grid)
 
         def one(image, start, optics):
-            problem = _Problem.of(self.unknowns, known, (image, start, optics), grid)
+            problem = ScaledObjective.of(self.unknowns, known, (image, start, optics), grid)
             first = _spread(self.starts, len(start.conformation)).astype(image.real.dtype)
-            rests = jax.vmap(lambda q: problem.descend(q, self.steps))(first)
+            rests = jax.vmap(lambda q: _descend(problem, q, self.steps))(first)
             return _ranked(problem, rests)
 
         found = jax.vmap(one)(batch.images, batch.latents, batch.optics)
         return jax.lax.stop_gradient(Modes(*found))
 
 
-class _Problem(eqx.Module):
-    """The objective of one image in scaled unknowns, `u = v · scale`."""
-
-    unknowns: AbstractUnknowns
-    noise: AbstractGaussianNoise
-    prior: AbstractPrior
-    volume: AbstractVolume
-    data: tuple
-    grid: FourierGrid
-    scale: Float[Array, " p"]  # widths of the prior
-    centre: Float[Array, " p"]  # where the prior wants the scaled unknowns
-
-    @classmethod
-    def of(cls, unknowns, known, data, grid):
-        noise, prior, volume = known
-        image, start, optics = data
-        size = unknowns.count(len(start.conformation))
-        penalty = lambda u: -prior.log_prob(unknowns.moved(start, u), start)
-        origin = jnp.zeros(size, image.real.dtype)
-        slope, bend = jax.grad(penalty)(origin), jnp.diagonal(jax.hessian(penalty)(origin))
-        flat = bend <= 0  # a flat prior has no width: the unknown's own unit
-        scale = jnp.where(flat, 1, 1 / jnp.sqrt(jnp.where(flat, 1, bend)))
-        centre = jnp.where(flat, 0, -slope * scale)
-        own = noise.of_group(optics.group)
-        return cls(unknowns, own, prior, volume, data, grid, scale, centre)
-
-    def latents(self, v) -> Latents:
-        return self.unknowns.moved(self.data[1], v * self.scale)
-
-    def residual(self, v):
-        image, _, optics = self.data
-        return self.noise.whiten(
-            image - render(self.volume, self.latents(v), optics, self.grid), self.grid
-        )
-
-    def penalty(self, v):
-        return -self.prior.log_prob(self.latents(v), self.data[1])
-
-    def objective(self, v):
-        return 0.5 * jnp.sum(self.residual(v) ** 2) + self.penalty(v)
-
-    def descend(self, q: Float[Array, " d"], steps: int) -> Rest:
-        """From conformation `q` in widths of the prior about its centre; NaN: from the batch's."""
-        d = len(q)
-        given = jnp.zeros_like(self.scale)
-        first = given.at[:d].set(jnp.where(jnp.isnan(q), 0, self.centre[:d] + q))
-        return minimise(self.residual, self.penalty, first, steps)
+def _descend(problem: ScaledObjective, q: Float[Array, " d"], steps: int) -> Rest:
+    """From conformation `q` in widths of the prior about its centre; NaN: from the batch's."""
+    d = len(q)
+    given = jnp.zeros_like(problem.scale)
+    first = given.at[:d].set(jnp.where(jnp.isnan(q), 0, problem.centre[:d] + q))
+    return minimise(problem.residual, problem.penalty, first, steps)
 
 
-def _ranked(problem: _Problem, rests: Rest):
+def _ranked(problem: ScaledObjective, rests: Rest):
     """Latents, evidence and covariance of each mode of one image, the weightiest first."""
     rests, is_minimum = _to_second_order(problem, rests)
     values, vectors = jax.vmap(symmetric_eigen)(rests.curvature)
@@ -159,7 +119,7 @@ def _ranked(problem: _Problem, rests: Rest):
     return jax.tree.map(lambda x: x[order], (latents, evidence, covariance))
 
 
-def _to_second_order(problem: _Problem, rests: Rest):
+def _to_second_order(problem: ScaledObjective, rests: Rest):
     """The ends with all second derivatives for curvature where those are positive definite, and
     whether they are."""
     bend = jax.vmap(jax.hessian(problem.objective))(rests.point)

@@ -21,6 +21,10 @@ class AbstractUnknowns(eqx.Module):
     def moved(self, start: Latents, step: Float[Array, " p"]) -> Latents:
         """The latents of one image after `step`, in the latents' own units."""
 
+    @abc.abstractmethod
+    def between(self, start: Latents, end: Latents) -> Float[Array, " p"]:
+        """The `step` from `start` to `end`, turns by at most π; what is not inferred is ignored."""
+
 
 class ConformationAlone(AbstractUnknowns):
     """`u = z - z₀`; pose and contrast as given."""
@@ -30,6 +34,9 @@ class ConformationAlone(AbstractUnknowns):
 
     def moved(self, start, step):
         return eqx.tree_at(lambda t: t.conformation, start, start.conformation + step)
+
+    def between(self, start, end):
+        return end.conformation - start.conformation
 
 
 class ConformationPose(AbstractUnknowns):
@@ -47,6 +54,11 @@ class ConformationPose(AbstractUnknowns):
             start.contrast,
         )
 
+    def between(self, start, end):
+        turn = so3.log(end.rotation @ start.rotation.T)
+        moved = ConformationAlone().between(start, end)
+        return jnp.concatenate([moved, turn, end.shift - start.shift])
+
 
 class ConformationPoseContrast(AbstractUnknowns):
     """`u = (z - z₀, ω, t - t₀, s - s₀)`: everything."""
@@ -57,3 +69,7 @@ class ConformationPoseContrast(AbstractUnknowns):
     def moved(self, start, step):
         posed = ConformationPose().moved(start, step[:-1])
         return eqx.tree_at(lambda t: t.contrast, posed, jnp.asarray(start.contrast + step[-1]))
+
+    def between(self, start, end):
+        posed = ConformationPose().between(start, end)
+        return jnp.append(posed, end.contrast - start.contrast)

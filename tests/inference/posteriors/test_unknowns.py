@@ -38,3 +38,15 @@ def test_unknowns_move_what_they_say():
         np.testing.assert_allclose(moved.shift, [1.6, 2.7])
     assert float(pose.contrast) == 1
     assert float(every.contrast) == pytest.approx(1.8)
+
+
+@pytest.mark.parametrize(
+    "chart", [ConformationAlone(), ConformationPose(), ConformationPoseContrast()]
+)
+def test_the_step_between_two_places_leads_from_one_to_the_other(chart):
+    start = Latents(
+        jnp.array([0.5, -1.0]), so3.exp(jnp.ones(3)), jnp.array([1.0, 2.0]), jnp.ones(())
+    )
+    step = jnp.arange(1.0, 1.0 + chart.count(2)) / 10
+    found = chart.between(start, chart.moved(start, step))
+    np.testing.assert_allclose(found, step, atol=1e-12)
