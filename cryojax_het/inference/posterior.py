@@ -8,11 +8,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..imaging import rotation as so3
 from ..imaging.grid import FourierGrid
 from ..imaging.image import Batch, Latents
 from ..imaging.noise import AbstractNoise
 from ..volumes.base import AbstractVolume
 from .prior import AbstractPrior
+from .symmetric_eigen import symmetric_eigen
 
 
 class Point(eqx.Module):
@@ -129,6 +131,36 @@ class Hypotheses(eqx.Module):
         return mean, spread + jnp.einsum("bh,bhij->bij", weight, self.covariance)
 
 
+class Draws(eqx.Module):
+    """Belief by draws of equal weight, such as those of a Markov chain: `latents` `[b, s]`."""
+
+    latents: Latents
+
+    def mean(self) -> Latents:
+        """The mean of each image's draws; of rotations the one nearest to all, in the sum of
+        squared distances of matrices (Markley et al. 2007, J. Guid. Control Dyn. 30)."""
+        turned = jax.vmap(_mean_rotation)(self.latents.rotation)
+        plain = jax.tree.map(lambda x: x.mean(axis=1), self.latents)
+        return eqx.tree_at(lambda t: t.rotation, plain, turned)
+
+    def sample(self, key: PRNGKeyArray) -> Latents:
+        """One of the draws of each image."""
+        count, size = self.latents.contrast.shape
+        chosen = jax.random.randint(key, (count,), 0, size)
+        return jax.tree.map(lambda x: x[jnp.arange(count), chosen], self.latents)
+
+    def log_prob(self) -> Float[Array, "b s"]:
+        """Log weight of each draw."""
+        return jnp.full_like(self.latents.contrast, -jnp.log(self.latents.contrast.shape[1]))
+
+    def moments(self) -> tuple[Float[Array, "b d"], Float[Array, "b d d"]]:
+        """Mean and covariance of each image's conformation."""
+        each = self.latents.conformation
+        mean = each.mean(axis=1)
+        away = each - mean[:, None]
+        return mean, jnp.einsum("bsi,bsj->bij", away, away) / each.shape[1]
+
+
 class ClassBelief(eqx.Module):
     """Belief on the class of each image and on its pose: `p` poses, `k` classes at each of them.
 
@@ -166,7 +198,15 @@ class ClassBelief(eqx.Module):
         return self.hypotheses().log_prob()
 
 
-Posterior = TypeVar("Posterior", Point, Gaussian, LinearGaussian, Hypotheses, ClassBelief)
+def _mean_rotation(rotations: Float[Array, "s 3 3"]) -> Float[Array, "3 3"]:
+    quaternions = jax.vmap(so3.to_quaternion)(rotations)
+    values, vectors = symmetric_eigen(
+        jnp.einsum("si,sj->ij", quaternions, quaternions, precision="highest")
+    )
+    return so3.from_quaternion(vectors[:, jnp.argmax(values)])
+
+
+Posterior = TypeVar("Posterior", Point, Gaussian, LinearGaussian, Hypotheses, Draws, ClassBelief)
 
 
 class AbstractPosterior(eqx.Module, Generic[Posterior]):
