@@ -23,6 +23,10 @@ class Consensus:
     mask: Float[np.ndarray, "n n n"]
     fsc: Float[np.ndarray, " s"]
 
+    def unfiltered(self) -> Float[np.ndarray, "n n n"]:
+        """The mean of the half-maps, which no prior has damped."""
+        return (self.folder.volume("half1").data + self.folder.volume("half2").data) / 2
+
     @property
     def last_shell(self) -> int:
         """The shell of the half-maps' resolution (FSC 0.143)."""
