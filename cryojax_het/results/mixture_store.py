@@ -1,0 +1,142 @@
+"""A mixture of Gaussians and what moves it in a run folder: `model/mixture.npz` and `.json`.
+
+Arrays are found by the name of their field, never by position. A new kind of displacement is one
+more entry of `MOVEMENTS`.
+"""
+
+import abc
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from ..particles.files import replacing
+from ..structures.atoms import Atoms
+from ..structures.frames import Frames
+from ..volumes.displaced import DisplacedMixture
+from ..volumes.displacement import AbstractDisplacement
+from ..volumes.gaussian_mixture import GaussianMixture
+from ..volumes.normal_modes import NormalModes
+from .disk import explained, write_text
+from .run import RunFolder
+
+FORMAT = 1
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class StoredMixture:
+    """A volume, the atoms that it stands for at rest, and the Gaussian that each `follows`."""
+
+    volume: DisplacedMixture
+    atoms: Atoms
+    follows: Int[np.ndarray, " j"]
+
+    def frames(self, latents: Float[np.ndarray, "m d"]) -> Frames:
+        """Atoms in each conformation: moved as the Gaussians that they follow."""
+        change = jax.jit(
+            jax.vmap(
+                lambda z: (
+                    self.volume.displacement.change(z, self.volume.reference.positions).displacement
+                )
+            )
+        )
+        points = jnp.asarray(latents, self.volume.reference.positions.dtype)
+        moved = np.asarray(change(points), np.float64)[:, self.follows]
+        return Frames(atoms=self.atoms, positions=self.atoms.positions + moved)
+
+
+class AbstractMovement(abc.ABC):
+    """How one kind of displacement is kept."""
+
+    @abc.abstractmethod
+    def arrays(self, displacement: Any) -> dict[str, np.ndarray]:
+        """All that it holds, by name."""
+
+    @abc.abstractmethod
+    def restored(self, arrays: Mapping[str, np.ndarray]) -> AbstractDisplacement:
+        """From what `arrays` gave."""
+
+
+@final
+class ByModes(AbstractMovement):
+    """Fixed directions."""
+
+    def arrays(self, displacement):
+        return {"vectors": np.asarray(displacement.vectors)}
+
+    def restored(self, arrays):
+        return NormalModes(jnp.asarray(arrays["vectors"]))
+
+
+MOVEMENTS: Mapping[type[AbstractDisplacement], AbstractMovement] = {NormalModes: ByModes()}
+
+
+def save_mixture(folder: RunFolder, stored: StoredMixture) -> None:
+    """Write both files, each whole or not at all. `TypeError` for a displacement or a reference
+    of a kind that is not kept."""
+    reference, displacement = stored.volume.reference, stored.volume.displacement
+    if type(displacement) not in MOVEMENTS or not isinstance(reference, GaussianMixture):
+        raise TypeError(
+            f"A {type(reference).__name__} moved by {type(displacement).__name__} cannot be kept."
+        )
+    own = MOVEMENTS[type(displacement)].arrays(displacement)
+    arrays = {f"displacement.{name}": value for name, value in own.items()}
+    for name in ("positions", "amplitudes", "widths"):
+        arrays[f"reference.{name}"] = np.asarray(getattr(reference, name))
+    arrays |= {f"atoms.{f.name}": getattr(stored.atoms, f.name) for f in fields(Atoms)}
+    arrays["follows"] = stored.follows
+    about = {"format": FORMAT, "displacement": type(displacement).__name__}
+    about |= {"sizes": list(reference.sizes), "chunk": reference.chunk}
+    place = folder.folder("model")
+    with explained(place):
+        with replacing(place / "mixture.npz") as temporary, open(temporary, "wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        write_text(place / "mixture.json", json.dumps(about, indent=1) + "\n")
+
+
+def load_mixture(folder: RunFolder) -> StoredMixture:
+    """What `save_mixture` wrote. Raises `FileNotFoundError` where there is none, `ValueError` where
+    another version wrote it."""
+    place = folder.path / "model"
+    about = _about(place)
+    with np.load(place / "mixture.npz", allow_pickle=False) as file:
+        arrays = dict(file)
+    part = lambda name: {
+        key.removeprefix(f"{name}."): value
+        for key, value in arrays.items()
+        if key.startswith(f"{name}.")
+    }
+    known = {kind.__name__: movement for kind, movement in MOVEMENTS.items()}
+    held = part("reference")
+    reference = GaussianMixture(
+        positions=jnp.asarray(held["positions"]),
+        amplitudes=jnp.asarray(held["amplitudes"]),
+        widths=jnp.asarray(held["widths"]),
+        sizes=tuple(about["sizes"]),
+        chunk=about["chunk"],
+    )
+    displacement = known[about["displacement"]].restored(part("displacement"))
+    return StoredMixture(
+        volume=DisplacedMixture(reference, displacement),
+        atoms=Atoms(**part("atoms")),
+        follows=arrays["follows"],
+    )
+
+
+def _about(place: Path) -> dict[str, Any]:
+    path = place / "mixture.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} does not exist: the run is not of a mixture of Gaussians, or not finished."
+        )
+    about = json.loads(path.read_text())
+    if about["format"] != FORMAT:
+        raise ValueError(f"{path} has the format {about['format']}; this version reads {FORMAT}.")
+    return about
