@@ -39,6 +39,21 @@ class ConformationAlone(AbstractUnknowns):
         return end.conformation - start.conformation
 
 
+class ConformationContrast(AbstractUnknowns):
+    """`u = (z - z₀, s - s₀)`; the pose as given."""
+
+    def count(self, latent_size):
+        return latent_size + 1
+
+    def moved(self, start, step):
+        moved = ConformationAlone().moved(start, step[:-1])
+        return eqx.tree_at(lambda t: t.contrast, moved, jnp.asarray(start.contrast + step[-1]))
+
+    def between(self, start, end):
+        moved = ConformationAlone().between(start, end)
+        return jnp.append(moved, end.contrast - start.contrast)
+
+
 class ConformationPose(AbstractUnknowns):
     """`u = (z - z₀, ω, t - t₀)`, `R = exp([ω]×) R₀`; the contrast as given."""
 

@@ -13,8 +13,7 @@ from cryojax_het.imaging import rotation as so3
 from cryojax_het.imaging.grid import FourierGrid
 from cryojax_het.imaging.image import Batch, Latents, render
 from cryojax_het.imaging.noise import ColouredNoise, WhiteNoise
-from cryojax_het.inference.posteriors.gauss_newton import GaussNewton, _counted, _spread
-from cryojax_het.inference.posteriors.levenberg_marquardt import Rest
+from cryojax_het.inference.posteriors.gauss_newton import GaussNewton
 from cryojax_het.inference.posteriors.unknowns import ConformationAlone
 from cryojax_het.inference.prior import LocalPrior
 from cryojax_het.volumes.displaced import DisplacedMixture
@@ -298,32 +297,3 @@ def test_one_compilation_serves_every_batch_and_pixel_size(tiny, turning):
     infer(batch, tiny.grid)
     infer(eqx.tree_at(lambda b: b.images, batch, 2 * batch.images), FourierGrid(16, 4.3))
     assert len(traces) == 1
-
-
-def test_ends_within_each_others_width_count_once_moving_ones_and_saddles_not_at_all():
-    points = jnp.array([[0.0], [0.05], [3.0], [-3.0], [3.02], [8.0]])
-    rests = Rest(
-        point=points,
-        value=jnp.array([1.0, 0.9, 2.0, 0.5, 1.9, 0.7]),
-        gradient=jnp.zeros((6, 1)),
-        curvature=jnp.full((6, 1, 1), 25.0),
-        promise=jnp.array([0.0, 0.0, 0.0, 9.0, 0.0, 0.0]),
-    )
-    is_minimum = jnp.array([True, True, True, False, True, False])
-    # The fourth is still moving, and on a slope that bends down, but it is the best there is.
-    expected = [False, True, False, True, True, False]
-    np.testing.assert_array_equal(_counted(rests, is_minimum), expected)
-    later = eqx.tree_at(lambda r: r.value, rests, jnp.array([1.0, 0.9, 2.0, 5.0, 1.9, 6.0]))
-    expected = [False, True, False, False, True, False]
-    np.testing.assert_array_equal(_counted(later, is_minimum), expected)
-
-
-@pytest.mark.parametrize("size", [1, 2, 5])
-def test_starts_are_spread_like_the_prior(size):
-    points = np.asarray(_spread(401, size))
-    assert np.isnan(points[0]).all()
-    np.testing.assert_allclose(points[1:].mean(axis=0), 0, atol=0.05)
-    np.testing.assert_allclose(np.cov(points[1:].T), np.eye(size).squeeze(), atol=0.1)
-    few = np.asarray(_spread(8, size))[1:]
-    gaps = np.linalg.norm(few[:, None] - few, axis=2) + 9 * np.eye(7)
-    assert gaps.min() > 0.1

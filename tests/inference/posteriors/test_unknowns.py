@@ -8,6 +8,7 @@ from cryojax_het.imaging import rotation as so3
 from cryojax_het.imaging.image import Latents
 from cryojax_het.inference.posteriors.unknowns import (
     ConformationAlone,
+    ConformationContrast,
     ConformationPose,
     ConformationPoseContrast,
 )
@@ -21,6 +22,7 @@ def test_unknowns_move_what_they_say():
     alone = ConformationAlone().moved(start, step[:2])
     pose = ConformationPose().moved(start, step[:7])
     every = ConformationPoseContrast().moved(start, step)
+    scaled = ConformationContrast().moved(start, step[:3])
     assert [
         u().count(2) for u in (ConformationAlone, ConformationPose, ConformationPoseContrast)
     ] == [
@@ -36,12 +38,16 @@ def test_unknowns_move_what_they_say():
             so3.log(moved.rotation @ start.rotation.T), step[2:5], atol=1e-12
         )
         np.testing.assert_allclose(moved.shift, [1.6, 2.7])
+    np.testing.assert_allclose(scaled.conformation, [0.6, -0.8])
+    np.testing.assert_array_equal(scaled.rotation, start.rotation)
+    assert float(scaled.contrast) == pytest.approx(1.3)
     assert float(pose.contrast) == 1
     assert float(every.contrast) == pytest.approx(1.8)
 
 
 @pytest.mark.parametrize(
-    "chart", [ConformationAlone(), ConformationPose(), ConformationPoseContrast()]
+    "chart",
+    [ConformationAlone(), ConformationContrast(), ConformationPose(), ConformationPoseContrast()],
 )
 def test_the_step_between_two_places_leads_from_one_to_the_other(chart):
     start = Latents(
