@@ -14,8 +14,8 @@ from cryojax_het.inference.posteriors.hamiltonian import Hamiltonian
 from cryojax_het.inference.posteriors.unknowns import ConformationAlone
 from cryojax_het.inference.prior import LocalPrior
 from cryojax_het.inference.sampling.local_displacements import LocalDisplacements
-from cryojax_het.volumes.gaussians import Gaussians
 from cryojax_het.volumes.mixture import Change
+from cryojax_het.volumes.voxels import Voxels
 
 from .opening import images_of, opening
 
@@ -113,6 +113,6 @@ def test_positions_are_as_wrong_as_they_are_said_to_be(world):
 def test_another_kind_of_volume_is_refused(tiny, world):
     volume, _, noise, batch, _ = world
     method = LocalDisplacements(Tether(volume.reference.positions, 1.0), 1.0, WIDTH)
-    rigid = Gaussians(volume.reference.positions, jnp.ones(20), jnp.full(20, 6.0))
+    rigid = Voxels(voxels=jnp.ones((16, 16, 16)), spacing=tiny.grid.pixel_size)
     with pytest.raises(TypeError, match="DisplacedMixture"):
         method.infer(KEY, rigid, noise, PRIOR, batch, tiny.grid)

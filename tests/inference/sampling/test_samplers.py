@@ -11,11 +11,17 @@ from cryojax_het.imaging import rotation as so3
 from cryojax_het.imaging.image import render
 from cryojax_het.imaging.noise import ColouredNoise
 from cryojax_het.inference.chain_diagnostics import bulk_size, diagnose
+from cryojax_het.inference.posteriors.draws import Chains
 from cryojax_het.inference.posteriors.gauss_newton import GaussNewton
 from cryojax_het.inference.posteriors.hamiltonian import Hamiltonian
 from cryojax_het.inference.posteriors.no_u_turn import NoUTurn
-from cryojax_het.inference.posteriors.unknowns import ConformationAlone
+from cryojax_het.inference.posteriors.scaled_objective import ScaledObjective
+from cryojax_het.inference.posteriors.unknowns import (
+    ConformationAlone,
+    ConformationPoseContrast,
+)
 from cryojax_het.inference.prior import LocalPrior
+from cryojax_het.inference.sampling.mixture import StudentMixture
 
 from .opening import images_of, opening
 
@@ -89,11 +95,18 @@ def test_images_that_say_nothing_leave_the_prior(tiny, seen):
     """Conformation, pose and contrast, each of its own width."""
     volume, batch = seen
     silent = ColouredNoise(jnp.full((2, 9), 1e30))
-    sampler = Hamiltonian(
-        GaussNewton(starts=2, steps=3), chains=2, warmup=60, draws=400, leapfrogs=6
-    )
-    run = eqx.filter_jit(lambda b: sampler.run(KEY, volume, silent, PRIOR, b, tiny.grid))
-    chains = run(batch)
+    sampler = Hamiltonian(chains=2, warmup=60, draws=400, leapfrogs=6)
+    unit = StudentMixture.of(jnp.zeros(1), jnp.zeros((1, 7)), jnp.eye(7)[None])
+
+    def one(key, data):
+        known = silent, PRIOR, volume
+        objective = ScaledObjective.of(ConformationPoseContrast(), known, data, tiny.grid)
+        begin = jnp.zeros((2, 7))
+        path = sampler.walk(key, objective.objective, begin, jnp.ones(7), unit)
+        return Chains.of(objective, path)
+
+    keys = jax.random.split(KEY, 4)
+    chains = jax.jit(jax.vmap(one))(keys, (batch.images, batch.latents, batch.optics))
     widths = np.r_[1, [np.deg2rad(3.0)] * 3, 1.0, 1.0, 0.1]
     scaled = np.moveaxis(np.asarray(chains.unknowns), 0, 2) / widths
     for moment, expected in ((scaled, 0), (scaled**2, 1)):
