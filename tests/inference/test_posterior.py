@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from cryojax_het.imaging import rotation as so3
 from cryojax_het.imaging.image import Latents
-from cryojax_het.inference.posterior import Gaussian, Hypotheses, Point
+from cryojax_het.inference.posterior import Draws, Gaussian, Hypotheses, Point
 
 
 def latents(*batch, conformation=2):
@@ -72,3 +73,32 @@ def test_hypotheses_are_drawn_by_weight_and_whole(hypotheses):
             assert np.mean(same) == pytest.approx(wanted, abs=0.02)
             shift = hypotheses.latents.shift[image, h]
             np.testing.assert_array_equal(draws.shift[same, image] - shift, 0)
+
+
+def test_draws_have_the_mean_of_all_and_rotations_the_nearest_to_all():
+    """Of rotations about a common axis, by angles that lie evenly about one, that one."""
+    given = latents(2, 5)
+    centre, axis = jnp.array([0.4, -0.2, 1.1]), jnp.array([0.6, 0.0, 0.8])
+    turns = jnp.array([-0.5, -0.2, 0.0, 0.2, 0.5])[:, None] * axis
+    turned = jax.vmap(so3.exp)(turns) @ so3.exp(centre)
+    belief = Draws(
+        Latents(given.conformation, jnp.stack([turned, turned]), given.shift, given.contrast)
+    )
+    mean = belief.mean()
+    np.testing.assert_allclose(mean.shift, given.shift.mean(axis=1))
+    np.testing.assert_allclose(so3.log(mean.rotation[1]), centre, atol=1e-9)
+    first, covariance = belief.moments()
+    np.testing.assert_allclose(first, mean.conformation)
+    for i in range(2):
+        expected = np.cov(np.asarray(given.conformation[i]).T, bias=True)
+        np.testing.assert_allclose(covariance[i], expected, atol=1e-12)
+    np.testing.assert_allclose(np.exp(belief.log_prob()).sum(axis=1), 1)
+
+
+def test_draws_are_drawn_evenly_and_whole():
+    belief = Draws(latents(2, 5))
+    drawn = jax.vmap(belief.sample)(jax.random.split(jax.random.key(3), 10_000))
+    for s in range(5):
+        same = drawn.contrast[:, 1] == belief.latents.contrast[1, s]
+        assert np.mean(same) == pytest.approx(0.2, abs=0.02)
+        np.testing.assert_array_equal(drawn.shift[same, 1] - belief.latents.shift[1, s], 0)

@@ -19,7 +19,8 @@ from ..requirements import gaussian_noise
 from ..sampling.kernels import Move, Potential
 from ..sampling.mixture import StudentMixture
 from ..symmetric_eigen import symmetric_eigen
-from .gauss_newton import GaussNewton, Modes
+from .gauss_newton import GaussNewton
+from .laplace_modes import Modes
 from .scaled_objective import ScaledObjective
 
 _BROAD = 0.1  # share of the prior in what is proposed: modes that no descent found are seen too
