@@ -25,7 +25,7 @@ class StepSize(NamedTuple):
     def starting(cls, step: Float[Array, ""]) -> "StepSize":
         """Before any move, at `step`; larger ones are tried first."""
         zero = jnp.zeros_like(step)
-        return cls(jnp.log(step), zero, zero, zero, jnp.log(10 * step))
+        return cls(jnp.log(step), jnp.log(step), zero, zero, jnp.log(10 * step))
 
     def after(self, acceptance: Float[Array, ""], wanted: float) -> "StepSize":
         """After a move that was accepted with probability `acceptance`."""
