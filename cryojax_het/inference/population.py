@@ -193,9 +193,11 @@ def chosen_population(
     return population, [float(value.mean()) for value in values]
 
 
-def fitted_width(beliefs: Beliefs, shape: Float[np.ndarray, "d d"], steps: int = 100) -> float:
-    """`s` of the most likely population N(0, s² `shape`), by EM from 1."""
-    inverse, size, variance = np.linalg.inv(shape), len(shape), 1.0
+def fitted_width(
+    beliefs: Beliefs, shape: Float[np.ndarray, "d d"], start: float = 1.0, steps: int = 100
+) -> float:
+    """`s` of the most likely population N(0, s² `shape`), by EM from `start`."""
+    inverse, size, variance = np.linalg.inv(shape), len(shape), start**2
     for _ in range(steps):
         one = Population(
             share=np.ones(1), mean=np.zeros((1, size)), covariance=variance * shape[None]

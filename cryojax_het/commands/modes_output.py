@@ -1,0 +1,115 @@
+"""What a fit of normal modes leaves: population, latents, model, maps, trajectories."""
+
+import logging
+from typing import Any
+
+import numpy as np
+
+from ..inference.population import Population, Reweighted, chosen_population, reweighted
+from ..particles.files import replacing
+from ..particles.mrc import MrcVolume
+from ..results.conformation_paths import (
+    latent_components,
+    write_components,
+    write_trajectories,
+)
+from ..results.disk import explained
+from ..results.mixture_store import StoredMixture, save_mixture
+from ..results.run import RunFolder
+from .modes_round import beliefs_of
+from .modes_setting import ModesSetting
+from .modes_state import State, volume_of
+
+LOG = logging.getLogger("cryojax_het")
+
+
+def write_outputs(setting: ModesSetting, folder: RunFolder, state: State) -> dict[str, Any]:
+    """Latents are amplitudes over the widths of the prior, under the population of all images; the
+    model has the same units. Returns the summary."""
+    count = len(setting.data.particles)
+    unit = state.softest * setting.shape
+    prior = np.diag(unit**2)
+    beliefs = beliefs_of(setting, folder, state, np.arange(count))
+    population, held_out = chosen_population(
+        beliefs, prior, setting.config.components, setting.config.seed
+    )
+    found = reweighted(beliefs, population)
+    _write_population(folder, population, unit)
+    latents = _write_latents(folder, found, unit)
+    reference = setting.reference
+    stored = StoredMixture(
+        volume=volume_of(setting, state, unit), atoms=reference.atoms, follows=reference.follows
+    )
+    save_mixture(folder, stored)
+    components = latent_components(latents)
+    write_components(folder, components)
+    trajectories = write_trajectories(folder, stored, components)
+    _write_maps(setting, folder)
+    basis = setting.basis
+    return {
+        "images": count,
+        "box": setting.data.size,
+        "latent_box": setting.box,
+        "pixel_size": float(setting.grid(setting.data.size).pixel_size),
+        "modes": setting.config.modes,
+        "widths": unit.tolist(),
+        "stiffness": basis.eigenvalues.tolist(),
+        "collectivity": basis.collectivity.tolist(),
+        "dangling_modes": basis.dropped,
+        "cutoff": basis.cutoff,
+        "population": population.share.tolist(),
+        "held_out": held_out,
+        "log_likelihood": float(found.log_likelihood.mean()),
+        "several_hypotheses": float(np.mean(found.weight.max(axis=1) < 0.9)),
+        "trajectories": trajectories,
+        "resolution": setting.consensus.folder.record()["summary"]["resolution"],
+        **reference.about,
+    }
+
+
+def _write_population(folder: RunFolder, population: Population, unit) -> None:
+    """In the units of the latents."""
+    place = folder.folder("analysis")
+    scaled = {
+        "share": population.share,
+        "mean": population.mean / unit,
+        "covariance": population.covariance / np.outer(unit, unit),
+        "unit": unit,
+    }
+    path = place / "population.npz"
+    with explained(place), replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, allow_pickle=False, **scaled)
+
+
+def _write_latents(folder: RunFolder, found: Reweighted, unit) -> np.ndarray:
+    """Moments under the population; pose and contrast of the hypothesis that it makes the most
+    probable."""
+    table, best = folder.latents(), np.argmax(found.weight, axis=1)
+    rows = np.arange(len(best))
+    latents = found.mean / unit
+    arrays = {
+        "conformation": latents,
+        "conformation_covariance": found.covariance / np.outer(unit, unit),
+        "log_likelihood": found.log_likelihood,
+        "hypothesis_weight": found.weight,
+    }
+    for name in ("rotation", "shift", "contrast"):
+        arrays[name] = np.asarray(table.read(f"hypothesis_{name}"))[rows, best]
+    for name, array in arrays.items():
+        table.create(name, array.shape)
+        table.write(name, rows, array.astype(np.float32))
+    return latents
+
+
+def _write_maps(setting: ModesSetting, folder: RunFolder) -> None:
+    """The consensus, and what later steps need of the data: the noise and the half-sets."""
+    spacing = float(setting.grid(setting.data.size).pixel_size)
+    voxel = (spacing, spacing, spacing)
+    named = {"mean": setting.consensus.mean, "mask": setting.mask(setting.data.size)}
+    for name, data in named.items():
+        folder.write_volume(name, MrcVolume(np.asarray(data, np.float32), voxel))
+    for name in ("half1", "half2"):
+        folder.write_volume(name, setting.consensus.folder.volume(name))
+    analysis = folder.folder("analysis")
+    np.save(analysis / "noise.npy", np.asarray(setting.noise.power))
+    np.save(analysis / "half.npy", setting.data.particles.half)
