@@ -5,6 +5,7 @@ from jaxtyping import Float, Int
 
 from .atoms import Atoms
 from .network import neighbours
+from .partition import residue_numbers
 from .selection import segment_numbers
 
 _TOLERANCE = 0.45  # Å, the Cambridge Structural Database's
@@ -15,9 +16,10 @@ _HYDROGEN_CONTACT = 0.4  # Å: hydrogen bonds are 1.8 Å long
 
 def covalent_bonds(atoms: Atoms) -> Int[np.ndarray, "p 2"]:
     """Pairs `i < j` of atoms no farther apart than their covalent radii and 0.45 Å, sorted; 0.25 Å
-    where one is hydrogen, and never two hydrogens.
+    where one is hydrogen, and never two hydrogens. Metals count as bonded to what holds them, and
+    so do atoms of molecules that run into each other, unless less than 0.5 Å apart.
 
-    Raises `ValueError` where two atoms coincide: keep one conformation of each.
+    Raises `ValueError` where two atoms of one residue coincide: keep one conformation of each.
     """
     radii = _covalent_radii(atoms.atomic_numbers)
     pairs = neighbours(atoms.positions, 2 * float(radii.max()) + _TOLERANCE)
@@ -26,7 +28,8 @@ def covalent_bonds(atoms: Atoms) -> Int[np.ndarray, "p 2"]:
     _check_apart(atoms, pairs, apart)
     hydrogens = (atoms.atomic_numbers[pairs] == 1).sum(axis=1)
     tolerance = np.where(hydrogens > 0, _TOLERANCE_HYDROGEN, _TOLERANCE)
-    return pairs[(apart <= radii[first] + radii[second] + tolerance) & (hydrogens < 2)]
+    near = (apart >= _COINCIDENT) & (apart <= radii[first] + radii[second] + tolerance)
+    return pairs[near & (hydrogens < 2)]
 
 
 def trace_bonds(atoms: Atoms, longest: float = 4.5) -> Int[np.ndarray, "p 2"]:
@@ -70,8 +73,11 @@ def _covalent_radii(numbers):
 
 
 def _check_apart(atoms, pairs, apart):
-    if len(apart) and apart.min() < _COINCIDENT:
-        one, other = (atoms.label(int(row)) for row in pairs[apart.argmin()])
+    residue = residue_numbers(atoms)
+    coincident = (apart < _COINCIDENT) & (residue[pairs[:, 0]] == residue[pairs[:, 1]])
+    if coincident.any():
+        row = int(coincident.argmax())
+        one, other = (atoms.label(int(atom)) for atom in pairs[row])
         raise ValueError(
-            f"{one} and {other} are {apart.min():.2f} Å apart: keep one conformation of each atom."
+            f"{one} and {other} are {apart[row]:.2f} Å apart: keep one conformation of each atom."
         )

@@ -72,7 +72,11 @@ def test_brute_force(adk):
 
 def test_atoms_in_one_place_are_refused():
     with pytest.raises(ValueError, match=r"residue 1, chain A and .*one conformation"):
-        covalent_bonds(made([[0, 0, 0], [0.1, 0, 0]], [6, 6]))
+        covalent_bonds(made([[0, 0, 0], [0.1, 0, 0]], [6, 6], residues=[1, 1]))
+
+
+def test_molecules_that_overlap_are_not_bonded_there():
+    assert not len(covalent_bonds(made([[0, 0, 0], [0.1, 0, 0]], [6, 6], chains=["A", "B"])))
 
 
 def test_a_trace_ends_where_the_chain_does():

@@ -12,8 +12,7 @@ from .restraint import AbstractRestraint
 
 
 class ElasticNetwork(AbstractRestraint):
-    """`½ Σ_p k_p ((|r_i - r_j| - d_p)/σ_p)²` over pairs `p = (i, j)`: the mean square change of
-    distances times `P/(2σ²)`.
+    """`½ Σ_p k_p ((|r_i - r_j| - d_p)/σ_p)²` over pairs `p = (i, j)`.
 
     - `kept`: `k`, 1, or 0 for a released pair; `fraction`: of all pairs, how many to release.
 
@@ -77,16 +76,22 @@ def elastic_network(
 ) -> ElasticNetwork:
     """Pairs at most `cutoff` Å apart in the reference, at rest there.
 
-    `chains`: numbers that both atoms of a pair must share, so that chains move apart freely.
+        E = ½ J <(|r_i - r_j| - d_p)²>_p / σ²
+
+    The mean over pairs counts once for each of J atoms: P springs on them are far from independent,
+    and a longer cut-off is no stiffer.
+
+    - `chains`: numbers that both atoms of a pair must share, so that chains move apart freely.
     """
     pairs = neighbours(reference, cutoff)
     if chains is not None:
         pairs = pairs[chains[pairs[:, 0]] == chains[pairs[:, 1]]]
     rest = np.linalg.norm(reference[pairs[:, 0]] - reference[pairs[:, 1]], axis=1)
+    width = sigma * np.sqrt(len(pairs) / len(reference))
     return ElasticNetwork(
         pairs=jnp.asarray(pairs),
         rest=jnp.asarray(rest),
-        sigma=jnp.asarray(np.full(len(pairs), sigma)),
+        sigma=jnp.asarray(np.full(len(pairs), width)),
         kept=jnp.asarray(np.ones(len(pairs))),
         fraction=fraction,
     )
