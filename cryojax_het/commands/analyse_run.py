@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from ..analysis.density import LatentPosteriors
 from ..analysis.map_series import LinearMaps, MapsAt, Masked, linear_maps
+from ..analysis.mixture_maps import MixtureMaps, mixture_maps
 from ..results.run import RunFolder
 from .analyse import AnalyseConfig
 from .image_settings import ImageSettings
@@ -19,7 +20,7 @@ from .run_images import settings_of_run
 @final
 @dataclass(frozen=True, kw_only=True)
 class Analysed:
-    """A finished run of a linear model: its folder, latents, volumes and image settings.
+    """A finished run: its folder, latents, volumes and image settings.
 
     - `gain`: `log p(y) - log p(y | mean)` of each image, latents integrated; None where the run
       did not keep it.
@@ -27,7 +28,7 @@ class Analysed:
 
     run: RunFolder
     posteriors: LatentPosteriors
-    maps: LinearMaps
+    maps: LinearMaps | MixtureMaps
     images: ImageSettings
     gain: Float[np.ndarray, " n"] | None
 
@@ -42,6 +43,14 @@ class Analysed:
         if (self.run.path / "volumes" / "mask.mrc").is_file():
             return self.run.volume("mask").data
         return np.ones_like(self.maps.mean.data)
+
+
+# By the `volume` of a run's settings.
+MODELS: Mapping[str, Callable[[RunFolder], LinearMaps | MixtureMaps]] = {
+    "linear": linear_maps,
+    "gaussians": mixture_maps,
+    "modes": mixture_maps,
+}
 
 
 def open_analysed(config: AnalyseConfig) -> Analysed:
@@ -62,11 +71,11 @@ def open_analysed(config: AnalyseConfig) -> Analysed:
             f"{run.path} has no latents/conformation_covariance.npy: without the widths of the "
             "posteriors, neither free energies nor distances between images can be told."
         )
-    maps = linear_maps(run)
+    maps = MODELS.get(run.config().get("volume", "linear"), linear_maps)(run)
     mean = np.array(table.read("conformation"))
-    if mean.shape[1:] != (len(maps.components),):
+    if mean.shape[1:] != (maps.latent_size,):
         raise ValueError(
-            f"{run.path}: latents of {mean.shape[1:]} do not fit {len(maps.components)} components."
+            f"{run.path}: latents of {mean.shape[1:]} do not fit {maps.latent_size} components."
         )
     posteriors = LatentPosteriors(
         mean=mean, covariance=np.array(table.read("conformation_covariance"))

@@ -80,7 +80,7 @@ def _products(analysed: Analysed, data):
     loader = Loader(data.source, _latents(analysed), pixels, batch, placement)
     grid = FourierGrid(data.stored, data.pixel_size).crop(data.size)
     scores = ScorePass(
-        volume=_volume(analysed),
+        volume=analysed.maps.volume(analysed.mask),
         noise=_noise(analysed, data, pixels),
         neutral=jnp.zeros(analysed.posteriors.mean.shape[1], jnp.float32),
         grid=grid,
@@ -113,18 +113,3 @@ def _noise(analysed: Analysed, data, pixels):
     if kept.is_file():
         return ColouredNoise(jnp.asarray(np.load(kept), jnp.float32))
     return initial_noise(analysed.images, data, pixels)
-
-
-def _volume(analysed: Analysed):
-    """The run's linear volume under its mask: what lies outside is noise of these same images."""
-    import equinox as eqx
-    import jax.numpy as jnp
-
-    from ..volumes.linear import LinearVolume
-    from ..volumes.voxels import Voxels
-
-    spacing, mask = analysed.voxel[0], analysed.mask
-    mean = Voxels(voxels=jnp.asarray(analysed.maps.mean.data * mask), spacing=spacing)
-    parts = jnp.asarray(analysed.maps.components * mask)
-    components = eqx.filter_vmap(lambda v: Voxels(voxels=v, spacing=spacing))(parts)
-    return LinearVolume(mean=mean, components=components, latent_size=len(parts))

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from ..results.config import read_toml
 from .fit_classes import ClassesConfig, fit_classes
+from .fit_gaussians import GaussiansConfig, fit_trained
 from .fit_linear import LinearConfig, fit_linear
 from .settings import config_path
 
@@ -20,6 +21,7 @@ class Method(NamedTuple):
 METHODS = {
     "linear": Method(LinearConfig, fit_linear),
     "classes": Method(ClassesConfig, fit_classes),
+    "gaussians": Method(GaussiansConfig, fit_trained),
 }
 DEFAULT = "linear"
 

@@ -155,6 +155,12 @@ def _convert(value: Any, kind: Any, name: str, origin: Path) -> Any:
     if typing.get_origin(kind) in (Union, types.UnionType):
         kinds = [k for k in arguments if k is not type(None)]
         return _convert(value, kinds[0], name, origin)
+    if typing.get_origin(kind) is typing.Literal:
+        if value in arguments:
+            return value
+        raise ValueError(
+            f"{origin}: `{name}` must be one of {', '.join(map(str, arguments))}. Got {value!r}."
+        )
     if dataclasses.is_dataclass(kind) and isinstance(value, dict):
         return from_table(kind, value, origin)  # pyright: ignore[reportArgumentType]
     if typing.get_origin(kind) is tuple and isinstance(value, list):

@@ -9,13 +9,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import final
 
+import jax
 import numpy as np
 from jaxtyping import Float32
 
 from ..analysis.map_series import LinearMaps, linear_maps
+from ..imaging.grid import FourierGrid
 from ..inference.regression.graph import graph_basis
 from ..inference.regression.kernel_regression import KernelRegression
 from ..inference.regression.spectral import SpectralVolumes, spectral_volumes
+from ..results.mixture_store import load_mixture
+from ..volumes.band_limited import band_limited_density
+from ..volumes.gaussian_mixture import GaussianMixture
 from .volume_run import FittedRun, Wanted
 from .volume_tables import gathered
 
@@ -96,7 +101,33 @@ class SpectralMaker(AbstractMaker):
         return self.spectral.volume(wanted.target)
 
 
-MODELS: Mapping[str, type[AbstractMaker]] = {"linear": LinearMaker}
+@final
+@dataclass(frozen=True)
+class MixtureMaker(AbstractMaker):
+    """Gaussians where their displacement puts them, as far as voxels can tell."""
+
+    at: Callable[[np.ndarray], GaussianMixture]
+    grid: FourierGrid
+
+    @classmethod
+    def of_run(cls, run):
+        mixture = load_mixture(run.folder).volume
+        mean = run.folder.volume("mean")
+        return cls(
+            jax.jit(lambda latent: mixture.at(latent)),
+            FourierGrid(len(mean.data), mean.voxel_size[0]),
+        )
+
+    def volume(self, wanted):
+        mixture = self.at(np.asarray(wanted.target.latent, np.float32))
+        return np.asarray(band_limited_density(mixture, self.grid), np.float32)
+
+
+MODELS: Mapping[str, type[AbstractMaker]] = {
+    "linear": LinearMaker,
+    "gaussians": MixtureMaker,
+    "modes": MixtureMaker,
+}
 
 
 def of_model(run: FittedRun) -> AbstractMaker:

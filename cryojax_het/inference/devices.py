@@ -98,6 +98,14 @@ def shard_like(mesh: Mesh, tree: PyTree) -> PyTree:
     )
 
 
+def replicated(mesh: Mesh, tree: PyTree) -> PyTree:
+    """The arrays of `tree` whole on every device: placed so from the start, what a step returns is
+    placed as what it took, and is not compiled for again."""
+    everywhere = NamedSharding(mesh, WHOLE)
+    put = lambda x: jax.device_put(x, everywhere) if isinstance(x, jax.Array) else x
+    return jax.tree.map(put, tree)
+
+
 def keep_compilations() -> None:
     """Keeps compiled programs in the user's cache folder, so that the next run of the same box
     starts at once. For the command line alone; a folder set by the user stands."""

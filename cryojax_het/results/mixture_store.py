@@ -4,7 +4,6 @@ Arrays are found by the name of their field, never by position. A new kind of di
 more entry of `MOVEMENTS`.
 """
 
-import abc
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -19,12 +18,17 @@ from jaxtyping import Float, Int
 from ..particles.files import replacing
 from ..structures.atoms import Atoms
 from ..structures.frames import Frames
+from ..volumes.anchors import Anchors
 from ..volumes.displaced import DisplacedMixture
 from ..volumes.displacement import AbstractDisplacement
 from ..volumes.gaussian_mixture import GaussianMixture
+from ..volumes.neural_displacement import NeuralDisplacement
 from ..volumes.normal_modes import NormalModes
+from ..volumes.rigid_segments import RigidSegments
 from .disk import explained, write_text
+from .movement import AbstractMovement, ByModes
 from .run import RunFolder
+from .trained_movements import ByAnchors, ByNetwork, BySegments
 
 FORMAT = 1
 
@@ -52,30 +56,12 @@ class StoredMixture:
         return Frames(atoms=self.atoms, positions=self.atoms.positions + moved)
 
 
-class AbstractMovement(abc.ABC):
-    """How one kind of displacement is kept."""
-
-    @abc.abstractmethod
-    def arrays(self, displacement: Any) -> dict[str, np.ndarray]:
-        """All that it holds, by name."""
-
-    @abc.abstractmethod
-    def restored(self, arrays: Mapping[str, np.ndarray]) -> AbstractDisplacement:
-        """From what `arrays` gave."""
-
-
-@final
-class ByModes(AbstractMovement):
-    """Fixed directions."""
-
-    def arrays(self, displacement):
-        return {"vectors": np.asarray(displacement.vectors)}
-
-    def restored(self, arrays):
-        return NormalModes(jnp.asarray(arrays["vectors"]))
-
-
-MOVEMENTS: Mapping[type[AbstractDisplacement], AbstractMovement] = {NormalModes: ByModes()}
+MOVEMENTS: Mapping[type[AbstractDisplacement], AbstractMovement] = {
+    NormalModes: ByModes(),
+    Anchors: ByAnchors(),
+    RigidSegments: BySegments(),
+    NeuralDisplacement: ByNetwork(),
+}
 
 
 def save_mixture(folder: RunFolder, stored: StoredMixture) -> None:
@@ -86,13 +72,15 @@ def save_mixture(folder: RunFolder, stored: StoredMixture) -> None:
         raise TypeError(
             f"A {type(reference).__name__} moved by {type(displacement).__name__} cannot be kept."
         )
-    own = MOVEMENTS[type(displacement)].arrays(displacement)
+    movement = MOVEMENTS[type(displacement)]
+    own = movement.arrays(displacement)
     arrays = {f"displacement.{name}": value for name, value in own.items()}
     for name in ("positions", "amplitudes", "widths"):
         arrays[f"reference.{name}"] = np.asarray(getattr(reference, name))
     arrays |= {f"atoms.{f.name}": getattr(stored.atoms, f.name) for f in fields(Atoms)}
     arrays["follows"] = stored.follows
     about = {"format": FORMAT, "displacement": type(displacement).__name__}
+    about |= {"moved": movement.about(displacement)}
     about |= {"sizes": list(reference.sizes), "chunk": reference.chunk}
     place = folder.folder("model")
     with explained(place):
@@ -122,7 +110,7 @@ def load_mixture(folder: RunFolder) -> StoredMixture:
         sizes=tuple(about["sizes"]),
         chunk=about["chunk"],
     )
-    displacement = known[about["displacement"]].restored(part("displacement"))
+    displacement = known[about["displacement"]].restored(part("displacement"), about["moved"])
     return StoredMixture(
         volume=DisplacedMixture(reference, displacement),
         atoms=Atoms(**part("atoms")),

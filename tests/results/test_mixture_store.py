@@ -1,8 +1,11 @@
 """A mixture with its modes and atoms, kept and read back; trajectories along its latents."""
 
 import json
+from dataclasses import replace
 
+import equinox as eqx
 import gemmi
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -17,9 +20,14 @@ from cryojax_het.results.run import RunRecord, open_run
 from cryojax_het.structures.atoms import Atoms
 from cryojax_het.structures.frames import read_models
 from cryojax_het.volumes.anchors import Anchors
+from cryojax_het.volumes.atom_codes import PositionalEncoding
 from cryojax_het.volumes.displaced import DisplacedMixture
 from cryojax_het.volumes.gaussian_mixture import GaussianMixture
+from cryojax_het.volumes.neural_displacement import neural_displacement
+from cryojax_het.volumes.neural_motions import neural_motions
 from cryojax_het.volumes.normal_modes import NormalModes
+from cryojax_het.volumes.rigid_segments import RigidSegments
+from cryojax_het.volumes.segments import even_segments
 from cryojax_het.volumes.skinning import free_motions
 
 COUNT = 6
@@ -128,3 +136,25 @@ def test_trajectories_run_through_the_images(stored, folder):
     assert (place / "component_01.dcd").stat().st_size > 20 * 2 * COUNT * 12
     with np.load(folder.path / "analysis" / "latent_components.npz") as kept:
         np.testing.assert_allclose(kept["variances"], found.variances)
+
+
+@pytest.mark.parametrize("kind", ["anchors", "segments", "network"])
+def test_networks_come_back_with_all_their_weights(stored, folder, kind):
+    key = jax.random.key(1)
+    motion = neural_motions(key, 3, 2, (8, 2), (0.2, 1.5))
+    positions = stored.volume.reference.positions
+    made = {
+        "anchors": lambda: Anchors(positions[:3], 4.0, motion),
+        "segments": lambda: RigidSegments(even_segments(jnp.arange(6.0), 3), motion),
+        "network": lambda: neural_displacement(
+            key, PositionalEncoding(40.0, 3), positions, 2, (8, 2), (1.0, 1.0, 1.0, 0.1)
+        ),
+    }[kind]()
+    # Past their start, where all are at rest.
+    moved = jax.tree.map(lambda x: x + 0.1 if eqx.is_inexact_array(x) else x, made)
+    volume = DisplacedMixture(stored.volume.reference, moved)
+    save_mixture(folder, replace(stored, volume=volume))
+    found = load_mixture(folder).volume
+    z = jnp.array([0.3, -0.7])
+    np.testing.assert_array_equal(found.at(z).positions, volume.at(z).positions)
+    assert not np.allclose(found.at(z).positions, positions)

@@ -43,7 +43,8 @@ class StochasticGradient(AbstractUpdate[TrainingState]):
     - `divergence_weight`: `β` of the divergence, for a slow start; `free`: nats per latent
       coordinate that cost nothing;
     - `restraint`: energy of a displaced mixture's positions, `None` for none, and `balance`, its
-      `λ`.
+      `λ`;
+    - `units`: tree of factors of the optimiser's steps, like what trains; `None`: all 1.
 
     A batch whose gradient is not finite moves nothing, and is counted in the metrics. `TypeError`
     where there is a restraint and the volume is not a `DisplacedMixture`.
@@ -55,6 +56,7 @@ class StochasticGradient(AbstractUpdate[TrainingState]):
     free: float = eqx.field(static=True, default=0.0)
     restraint: Any = None
     balance: AbstractBalance = AsGivenBalance()
+    units: PyTree = None
 
     def init(self, model):
         moving = eqx.filter(model, self.trainable)
@@ -69,6 +71,8 @@ class StochasticGradient(AbstractUpdate[TrainingState]):
         total = jax.tree.map(lambda a, b: a + factor.astype(a.dtype) * b, slope, pull)
         finite = jnp.isfinite(norm(total))
         changes, optimiser = self.optimiser.update(total, state.optimiser, moving)
+        if self.units is not None:
+            changes = jax.tree.map(lambda change, unit: unit * change, changes, self.units)
         moved = eqx.apply_updates(moving, changes)
         keep = lambda new, old: jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old)
         state = eqx.tree_at(lambda s: s.optimiser, state, keep(optimiser, state.optimiser))

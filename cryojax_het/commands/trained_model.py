@@ -1,0 +1,181 @@
+"""The networks of a trained mixture: what moves it, and what reads the latent off an image."""
+
+import abc
+from collections.abc import Mapping
+from typing import Any, NamedTuple, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ..inference.encoders.convolutional import convolutional_encoder
+from ..inference.encoders.encoder import AbstractEncoder
+from ..inference.encoders.score_gradient import score_gradient_encoder
+from ..volumes.anchors import Anchors, anchor_centres
+from ..volumes.atom_codes import PositionalEncoding
+from ..volumes.displacement import AbstractDisplacement
+from ..volumes.gaussian_mixture import GaussianMixture
+from ..volumes.neural_displacement import neural_displacement
+from ..volumes.neural_motions import neural_motions
+from ..volumes.rigid_segments import RigidSegments
+from ..volumes.segments import even_segments
+from .trained_settings import TrainedSettings
+
+_TURN, _SHIFT = 0.1, 1.0  # radians and Å of a network's output of 1
+_WAVES = 6  # octaves of the places that a network is told
+_ATOMS_PER_BODY = 3
+_PULLED = 64  # most points at which the score is gathered
+
+
+class AtRest(NamedTuple):
+    """Gaussians, and the place in the chain of each: the number of its residue."""
+
+    mixture: GaussianMixture
+    place: Float[Array, " j"]
+
+
+class AbstractMover(abc.ABC):
+    """A kind of displacement."""
+
+    @abc.abstractmethod
+    def displacement(
+        self, key: PRNGKeyArray, rest: "AtRest", settings: TrainedSettings
+    ) -> AbstractDisplacement:
+        """One at rest."""
+
+    @abc.abstractmethod
+    def trained(self, displacement: Any) -> list[Any]:
+        """The parts of it that training moves."""
+
+
+@final
+class ByAnchors(AbstractMover):
+    """Anchors in space."""
+
+    def displacement(self, key, rest, settings):
+        centres, reach = anchor_places(rest.mixture, settings.bodies, settings.reach)
+        units = (_TURN, _SHIFT)
+        count, layers = len(centres), settings.decoder_layers
+        motion = neural_motions(key, count, settings.latent, layers, units)
+        return Anchors(centres, reach, _single(motion))
+
+    def trained(self, displacement):
+        return [displacement.motion.parameters]
+
+
+@final
+class ByNetwork(AbstractMover):
+    """Every Gaussian by its place."""
+
+    def displacement(self, key, rest, settings):
+        places = np.asarray(rest.mixture.positions)
+        code = PositionalEncoding(float(2 * np.linalg.norm(places, axis=1).max()), _WAVES)
+        layers, scale = settings.decoder_layers, (_SHIFT,) * 3
+        return neural_displacement(
+            key, code, rest.mixture.positions, settings.latent, layers, scale
+        )
+
+    def trained(self, displacement):
+        return [displacement.parameters]
+
+
+@final
+class BySegments(AbstractMover):
+    """Stretches of the chain."""
+
+    def displacement(self, key, rest, settings):
+        count = _bodies(rest.mixture, settings.bodies)
+        layers, units = settings.decoder_layers, (_TURN, _SHIFT)
+        motion = neural_motions(key, count, settings.latent, layers, units)
+        return RigidSegments(even_segments(rest.place, count), _single(motion))
+
+    def trained(self, displacement):
+        segments = displacement.segments
+        return [displacement.motion.parameters, segments.centre, segments.log_extent]
+
+
+MOVERS: Mapping[str, AbstractMover] = {
+    "anchors": ByAnchors(),
+    "network": ByNetwork(),
+    "segments": BySegments(),
+}
+
+
+class AbstractReader(abc.ABC):
+    """A kind of encoder."""
+
+    @abc.abstractmethod
+    def encoder(
+        self, key: PRNGKeyArray, mixture: GaussianMixture, settings: TrainedSettings, box: int
+    ) -> AbstractEncoder:
+        """One that is not trained."""
+
+    @abc.abstractmethod
+    def trained(self, encoder: Any) -> list[Any]:
+        """The parts of it that training moves."""
+
+
+@final
+class OfPixels(AbstractReader):
+    """Convolutions."""
+
+    def encoder(self, key, mixture, settings, box):
+        return convolutional_encoder(
+            key, box, settings.latent, layers=settings.encoder_layers, dtype=jnp.float32
+        )
+
+    def trained(self, encoder):
+        return [encoder.parameters, encoder.head.parameters]
+
+
+@final
+class OfScore(AbstractReader):
+    """The score's gradient, gathered at anchors; its units are still to be measured."""
+
+    def encoder(self, key, mixture, settings, box):
+        count = max(settings.bodies, min(_PULLED, len(mixture.positions) // _ATOMS_PER_BODY))
+        centres, reach = anchor_places(mixture, min(count, _PULLED), None)
+        weights = anchor_weights(mixture.positions, centres, reach)
+        contrast = (jnp.float32(1), jnp.float32(settings.contrast))
+        layers = settings.encoder_layers
+        return score_gradient_encoder(key, mixture, weights, settings.latent, contrast, layers)
+
+    def trained(self, encoder):
+        return [encoder.head.parameters]
+
+
+READERS: Mapping[str, AbstractReader] = {"pixels": OfPixels(), "score": OfScore()}
+
+
+def anchor_places(
+    mixture: GaussianMixture, count: int, reach: float | None
+) -> tuple[Float[Array, "a 3"], Float[Array, ""]]:
+    """Anchors among the Gaussians, and how far each reaches."""
+    from scipy.spatial import KDTree
+
+    places = np.asarray(mixture.positions, np.float64)
+    centres = anchor_centres(places, _bodies(mixture, count))
+    if reach is None:
+        nearest = KDTree(centres).query(centres, 2)[0][:, 1] if len(centres) > 1 else np.ones(1)
+        reach = float(np.mean(nearest) * 2 / 3)
+    return jnp.asarray(centres, jnp.float32), jnp.float32(reach)
+
+
+def anchor_weights(
+    positions: Float[Array, "j 3"], centres: Float[Array, "a 3"], reach: Float[Array, ""]
+) -> Float[Array, "j a"]:
+    """How much each Gaussian follows each anchor."""
+    from ..volumes.skinning import free_motions
+
+    return Anchors(centres, reach, free_motions(len(centres), _TURN, _SHIFT)).weights(positions)
+
+
+def _bodies(mixture, wanted):
+    return max(1, min(wanted, len(mixture.positions) // _ATOMS_PER_BODY))
+
+
+def _single(tree: Any) -> Any:
+    """Networks are made in the default precision; the images are in single."""
+    real = lambda x: x.astype(jnp.float32) if isinstance(x, jax.Array) else x
+    return jax.tree.map(real, tree)

@@ -1,0 +1,101 @@
+"""What is fixed during the training of a mixture, and the model that it starts with."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..inference.devices import own_part, place_batch
+from ..inference.encoders.encoded import Encoded
+from ..inference.encoders.score_gradient import ScoreGradientEncoder, measured
+from ..inference.model import Model
+from ..inference.prior import LocalPrior
+from ..particles.loader import Loader, Placement, shuffled, split_rows
+from ..structures.partition import residue_numbers
+from ..volumes.displaced import DisplacedMixture
+from .consensus_setting import ConsensusSetting
+from .image_preparation import image_loader
+from .mixture_reference import Reference, reference_of
+from .trained_model import MOVERS, READERS, AtRest
+from .trained_settings import TrainedSettings
+
+_BATCH = 64  # images to a step: more steps find more than better ones do
+_MEASURED = 512  # images that the units of the encoder's input are measured on
+
+
+@final
+@dataclass(frozen=True)
+class TrainedSetting(ConsensusSetting):
+    """Everything fixed during training."""
+
+    config: TrainedSettings
+
+    @cached_property
+    def box(self) -> int:
+        """Pixels that are worked on."""
+        return self.resolved_box(self.config.latent_box)
+
+    @cached_property
+    def reference(self) -> Reference:
+        """The mixture before any training."""
+        return reference_of(self.config, self.consensus)
+
+    @property
+    def prior(self) -> LocalPrior:
+        """Latents standard normal, contrast about 1; poses do not move."""
+        real = lambda x: jnp.asarray(x, jnp.float32)
+        return LocalPrior(real(1.0), real(1.0), real(1.0), real(self.config.contrast))
+
+    def loader(self, box: int) -> Loader:
+        """Batches of few images."""
+        placement = Placement(place_batch(self.mesh), own_part)
+        wanted = self.config.batch or min(_BATCH, max(8, len(self.data.particles) // 8))
+        batch = -(-wanted // self.mesh.size) * self.mesh.size
+        return image_loader(self.config, self.data, box, batch, placement)
+
+    def epoch_plan(self, epoch: int, loader: Loader):
+        """Batches of one epoch, in an order of its own; the last is padded."""
+        rows = shuffled(np.arange(len(self.data.particles)), self.config.seed, epoch)
+        return split_rows(rows, loader.batch_size)
+
+    def steps(self) -> int:
+        """Steps of one epoch."""
+        return len(self.epoch_plan(0, self.loader(self.box)))
+
+    def untrained(self) -> Model:
+        """The reference at rest, and an encoder that tells nothing yet."""
+        return untrained(self.config, at_rest(self.reference), (self.noise, self.prior), self.box)
+
+    def with_measured_units(self, model: Model) -> Model:
+        """Where the encoder sees the score: its units, from the first images of an epoch."""
+        assert isinstance(model.posterior, Encoded)
+        encoder = model.posterior.encoder
+        if not isinstance(encoder, ScoreGradientEncoder):
+            return model
+        assert isinstance(model.volume, DisplacedMixture)
+        encoder = eqx.tree_at(lambda e: e.reference, encoder, model.volume.reference)
+        loader = self.loader(self.box)
+        plan = self.epoch_plan(0, loader)[: max(1, _MEASURED // loader.batch_size)]
+        encoder = measured(encoder, self.noise, loader.batches(plan), self.grid(self.box))
+        return eqx.tree_at(lambda m: m.posterior.encoder, model, encoder)
+
+
+def at_rest(reference: Reference) -> AtRest:
+    """Each Gaussian at the mean number of the residues that follow it."""
+    count = len(reference.mixture.positions)
+    members = np.bincount(reference.follows, minlength=count)
+    total = np.bincount(reference.follows, residue_numbers(reference.atoms), count)
+    return AtRest(reference.mixture, jnp.asarray(total / np.maximum(members, 1), jnp.float32))
+
+
+def untrained(config: TrainedSettings, rest: AtRest, fixed: tuple[Any, Any], box: int) -> Model:
+    """A model of these settings, noise and prior (`fixed`): also the template by which a stored one
+    is read."""
+    first, second = jax.random.split(jax.random.key(config.seed))
+    displacement = MOVERS[config.displacement].displacement(first, rest, config)
+    encoder = READERS[config.encoder].encoder(second, rest.mixture, config, box)
+    return Model(DisplacedMixture(rest.mixture, displacement), *fixed, Encoded(encoder))

@@ -1,0 +1,67 @@
+"""What every method is told that trains networks over Gaussians."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .mixture_settings import MixtureSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedSettings(MixtureSettings):
+    """Gaussians moved by a network of a latent that another network reads off each image.
+
+    A base for the settings of methods of `fit`.
+    """
+
+    latent: int = 4
+    """Coordinates of the latent; those that are not needed stay at the prior."""
+    displacement: Literal["anchors", "network", "segments"] = "anchors"
+    """What moves the Gaussians. anchors: rigid motions of points in space, blended between them;
+    network: each Gaussian on its own, by its place; segments: stretches of the chain, rigid, their
+    ends learned (needs `--structure`)."""
+    bodies: int = 32
+    """Number of anchors or segments; at most one to three Gaussians."""
+    reach: float | None = None
+    """Width over which anchors are blended, Å; None: two thirds of their mean distance to the
+    nearest other one."""
+    encoder: Literal["score", "pixels"] = "score"
+    """What the latent is read off. score: how the image's likelihood pulls at the Gaussians;
+    pixels: convolutions of the image."""
+    decoder_layers: tuple[int, int] = (64, 3)
+    """Width and number of the hidden layers of the displacement's network."""
+    encoder_layers: tuple[int, int] = (128, 3)
+    """Width and number of the encoder's hidden dense layers."""
+    epochs: int = 40
+    """Passes over the images that train the networks."""
+    neutral_epochs: int = 3
+    """Passes before these that fit the Gaussians, at rest, to all images."""
+    warm_up: float = 0.3
+    """Share of the epochs over which the divergence from the prior comes to its full weight."""
+    free_nats: float = 0.0
+    """Divergence of each latent coordinate that costs nothing."""
+    rate: float = 2e-3
+    """Learning rate of Adam at the start; it falls to 0 as a cosine."""
+    clip: float = 100.0
+    """Longest gradient that is taken as it is; longer ones are shortened to it."""
+    contrast: float = 0.2
+    """Standard deviation of the contrast over images, whose mean is 1."""
+    latent_box: int | None = None
+    """Pixels of the crop that is worked on; None: up to the resolution of the half-maps, at most
+    64."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("latent", "bodies", "epochs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`--{name}` must be at least 1. Got {getattr(self, name)}.")
+        if self.neutral_epochs < 0:
+            raise ValueError(f"`--neutral-epochs` must not be negative. Got {self.neutral_epochs}.")
+        for name in ("rate", "clip", "contrast"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"`--{name}` must be positive. Got {getattr(self, name)}.")
+        if not 0 <= self.warm_up <= 1:
+            raise ValueError(f"`--warm-up` must lie between 0 and 1. Got {self.warm_up}.")
+        if self.latent_box is not None and (self.latent_box % 2 or self.latent_box < 8):
+            raise ValueError(f"`--latent-box` must be even, from 8. Got {self.latent_box}.")
+        if self.displacement == "segments" and self.structure is None:
+            raise ValueError("`--displacement segments` needs `--structure`: a map has no chain.")

@@ -1,0 +1,108 @@
+"""The stages of training: the Gaussians at rest, then what moves them."""
+
+import abc
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from ..inference.encoders.encoded import Encoded
+from ..inference.model import Model
+from ..inference.training.balance import AbstractBalance, AsGivenBalance
+from ..volumes.displaced import DisplacedMixture
+from .trained_model import MOVERS, READERS
+from .trained_setting import TrainedSetting
+from .trained_settings import TrainedSettings
+
+_PLACE = 5.0  # Å per unit of a network's parameters: how fast Gaussians may move
+_WEIGHT = 5.0  # likewise, of their mean amplitude
+_WIDTH = 2.0  # likewise, Å
+
+
+@dataclass(frozen=True)
+class Stage(abc.ABC):
+    """Epochs in which some of the model moves."""
+
+    name: str
+    epochs: int
+    warm: float = 0.0  # epochs until the divergence has its full weight
+    restraint: Any = field(default=None, repr=False)
+    balance: AbstractBalance = field(default_factory=AsGivenBalance)
+
+    @abc.abstractmethod
+    def moving(self, model: Model) -> list[Any]:
+        """The parts of the model that train."""
+
+    @abc.abstractmethod
+    def prepared(self, setting: TrainedSetting, model: Model) -> Model:
+        """The model that the stage starts with."""
+
+    def divergence_weight(self, epoch: int) -> Float[Array, ""]:
+        """Of an epoch, from 0."""
+        return jnp.float32(min(1.0, epoch / self.warm) if self.warm > 0 else 1.0)
+
+    def trainable(self, model: Model) -> PyTree:
+        """True for arrays that train."""
+        none = jax.tree.map(lambda _: False, model)
+        chosen = jax.tree.map(lambda x: eqx.is_inexact_array(x), self.moving(model))
+        return eqx.tree_at(self.moving, none, chosen)
+
+    def units(self, setting: TrainedSetting, model: Model) -> PyTree:
+        """How far a step goes, of each array that trains: by the Gaussians before any training, so
+        that a run that is taken up goes on alike."""
+        units = jax.tree.map(lambda _: 1.0, eqx.filter(model, self.trainable(model)))
+        size = float(jnp.mean(jnp.abs(setting.reference.mixture.amplitudes)))
+        return eqx.tree_at(_gaussians, units, [_PLACE, _WEIGHT * size, _WIDTH])
+
+
+def displaced(model: Model) -> DisplacedMixture:
+    """The volume, which all stages train."""
+    assert isinstance(model.volume, DisplacedMixture)
+    return model.volume
+
+
+def _gaussians(model: Model) -> list[Any]:
+    reference: Any = displaced(model).reference
+    return [reference.positions, reference.amplitudes, reference.widths]
+
+
+@final
+class Neutral(Stage):
+    """Places and amplitudes of the Gaussians at rest."""
+
+    def moving(self, model):
+        return _gaussians(model)
+
+    def prepared(self, setting, model):
+        return model
+
+
+@final
+@dataclass(frozen=True)
+class Variability(Stage):
+    """Both networks, and the Gaussians, which the consensus had blurred where they move."""
+
+    config: TrainedSettings | None = None
+
+    def moving(self, model):
+        assert self.config is not None
+        mover, reader = MOVERS[self.config.displacement], READERS[self.config.encoder]
+        assert isinstance(model.posterior, Encoded)
+        parts = mover.trained(displaced(model).displacement)
+        return [*_gaussians(model), *parts, *reader.trained(model.posterior.encoder)]
+
+    def prepared(self, setting, model):
+        return setting.with_measured_units(model)
+
+
+def stages_of(setting: TrainedSetting) -> list[Stage]:
+    """Those that the settings ask for."""
+    config = setting.config
+    stages: list[Stage] = []
+    if config.neutral_epochs:
+        stages.append(Neutral("neutral", config.neutral_epochs))
+    warm = config.warm_up * config.epochs
+    return [*stages, Variability("variability", config.epochs, warm, config=config)]

@@ -1,0 +1,119 @@
+"""How displacements by networks are kept in a file."""
+
+from collections.abc import Mapping
+from typing import Any, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..volumes.anchors import Anchors
+from ..volumes.atom_codes import PositionalEncoding
+from ..volumes.neural_displacement import neural_displacement
+from ..volumes.neural_motions import NeuralMotions, neural_motions
+from ..volumes.rigid_segments import RigidSegments
+from ..volumes.segments import SoftSegments
+from .movement import AbstractMovement
+
+_KEY = jax.random.key(0)  # of weights that are replaced at once
+
+
+@final
+class ByAnchors(AbstractMovement):
+    """Anchors that follow a network."""
+
+    def arrays(self, displacement):
+        own = {"centres": displacement.centres, "reach": displacement.reach}
+        return _host(own) | _weights(_network_of(displacement).parameters)
+
+    def about(self, displacement):
+        return _about_motions(_network_of(displacement))
+
+    def restored(self, arrays, about):
+        motion = _motions(arrays, about)
+        return Anchors(jnp.asarray(arrays["centres"]), jnp.asarray(arrays["reach"]), motion)
+
+
+@final
+class BySegments(AbstractMovement):
+    """Stretches of the chain that follow a network."""
+
+    def arrays(self, displacement):
+        held = displacement.segments
+        own = {name: getattr(held, name) for name in ("place", "centre", "log_extent")}
+        return _host(own) | _weights(_network_of(displacement).parameters)
+
+    def about(self, displacement):
+        temperature = displacement.segments.temperature
+        return _about_motions(_network_of(displacement)) | {"temperature": temperature}
+
+    def restored(self, arrays, about):
+        own = [jnp.asarray(arrays[name]) for name in ("place", "centre", "log_extent")]
+        return RigidSegments(SoftSegments(*own, about["temperature"]), _motions(arrays, about))
+
+
+@final
+class ByNetwork(AbstractMovement):
+    """Each Gaussian by its place."""
+
+    def arrays(self, displacement):
+        return _weights(displacement.parameters)
+
+    def about(self, displacement):
+        network, code = displacement.network, displacement.code
+        if not isinstance(code, PositionalEncoding):
+            raise TypeError(f"A network of {type(code).__name__} cannot be kept.")
+        return {
+            "layers": [network.width, network.depth],
+            "latent": displacement.latent_size,
+            "scale": list(displacement.scale),
+            "code": [code.longest, code.count],
+        }
+
+    def restored(self, arrays, about):
+        some = jnp.zeros((1, 3), jnp.float32)
+        code, layers, scale = (tuple(about[name]) for name in ("code", "layers", "scale"))
+        encoding = PositionalEncoding(*code)
+        field = neural_displacement(_KEY, encoding, some, about["latent"], layers, scale)
+        return eqx.tree_at(lambda f: f.parameters, field, _filled(field.parameters, arrays))
+
+
+def _network_of(displacement: Anchors | RigidSegments) -> NeuralMotions:
+    motion = displacement.motion
+    if not isinstance(motion, NeuralMotions):
+        kind = type(displacement).__name__
+        raise TypeError(f"{kind} moved by {type(motion).__name__} cannot be kept.")
+    return motion
+
+
+def _about_motions(motion: NeuralMotions) -> dict[str, Any]:
+    network = motion.network
+    return {
+        "layers": [network.width, network.depth],
+        "latent": motion.latent_size,
+        "bodies": network.outputs // 6,
+        "units": [motion.angle, motion.shift],
+    }
+
+
+def _motions(arrays, about) -> NeuralMotions:
+    layers, units = tuple(about["layers"]), tuple(about["units"])
+    motion = neural_motions(_KEY, about["bodies"], about["latent"], layers, units)
+    return eqx.tree_at(lambda m: m.parameters, motion, _filled(motion.parameters, arrays))
+
+
+def _weights(parameters: Any) -> dict[str, np.ndarray]:
+    leaves = jax.tree_util.tree_flatten_with_path(parameters)[0]
+    return {f"weights{jax.tree_util.keystr(path)}": np.asarray(leaf) for path, leaf in leaves}
+
+
+def _filled(parameters: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    """The arrays in the places of `parameters`, in their own precision."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: jnp.asarray(arrays[f"weights{jax.tree_util.keystr(path)}"]), parameters
+    )
+
+
+def _host(arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    return {name: np.asarray(value) for name, value in arrays.items()}

@@ -1,0 +1,147 @@
+"""`fit --volume gaussians` from files to a run folder: what is found, kept, and taken up."""
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from jax.sharding import AxisType
+
+from cryojax_het.cli import main
+from cryojax_het.commands import reconstruct_run, trained_course, trained_run
+from cryojax_het.commands.fit import METHODS
+from cryojax_het.commands.fit_gaussians import GaussiansConfig, fit_trained
+from cryojax_het.particles.mrc import read_volume
+from cryojax_het.results.run import RunFolder
+from cryojax_het.simulate.settings import Simulation
+from cryojax_het.simulate.simulate import run_simulation
+from cryojax_het.simulate.truth import open_truth
+
+FAST: dict[str, Any] = {
+    "devices": 1,
+    "batch": 32,
+    "epochs": 12,
+    "neutral_epochs": 1,
+    "latent": 2,
+    "bodies": 8,
+}
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    """480 images of a hinged molecule, 24 pixels of 9 Å."""
+    return run_simulation(
+        Simulation(
+            output=tmp_path_factory.mktemp("sim"),
+            count=480,
+            size=24,
+            pixel_size=9.0,
+            hinge=(-50.0, 50.0),
+            snr=0.5,
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(simulated, tmp_path_factory):
+    config = GaussiansConfig(
+        particles=simulated.particles, output=tmp_path_factory.mktemp("fit") / "run", **FAST
+    )
+    return config, fitted(config)
+
+
+def fitted(config):
+    """As users run it: JAX in single precision."""
+    with jax.enable_x64(False):
+        return fit_trained(config, ["test"])
+
+
+def latents(folder, name="conformation"):
+    return np.asarray(RunFolder(folder).latents().read(name))
+
+
+def test_the_latent_tells_the_angle(finished, simulated):
+    config, summary = finished
+    angle = open_truth(simulated.truth).images.conformation[:, 0]
+    z = latents(config.output)
+    design = np.column_stack([np.ones(len(z)), z, z**2])
+    fitted = design @ np.linalg.lstsq(design, angle, rcond=None)[0]
+    assert np.corrcoef(fitted, angle)[0, 1] > 0.9
+    gained = latents(config.output, "log_likelihood") - latents(
+        config.output, "log_likelihood_mean"
+    )
+    assert np.mean(gained) > 1
+    assert summary["images"] == 480
+    assert summary["gaussians"] > 10
+
+
+def test_maps_come_of_the_stored_model_and_of_the_images(finished, simulated):
+    config, _ = finished
+    truth = open_truth(simulated.truth)
+    rows = np.sort(np.argsort(latents(config.output)[:, 0])[[5, -5]])
+    for way in ("model", "regression"):
+        out = config.output.with_name(way)
+        command = ["volumes", str(config.output), "--particles", ",".join(map(str, rows))]
+        main([*command, "--by", way, "-o", str(out)])
+        maps = [read_volume(path).data.ravel() for path in sorted(out.glob("*.mrc"))]
+        assert maps[0].size == 24**3
+        for row, found in zip(rows, maps, strict=True):
+            # Its own state more than the other one's.
+            own, other = (
+                truth.map(int(truth.images.state[r])).ravel() for r in (row, rows.sum() - row)
+            )
+            score = lambda exact, found=found: np.corrcoef(exact, found)[0, 1]
+            assert score(own) > score(other) + 0.1
+
+
+def test_killed_and_taken_up_it_ends_with_the_same_result(simulated, tmp_path, monkeypatch):
+    short: dict[str, Any] = {**FAST, "epochs": 2, "particles": simulated.particles}
+    whole = GaussiansConfig(output=tmp_path / "whole", **short)
+    alone = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
+    # Sums over several devices come in any order.
+    for module in (trained_run, reconstruct_run):
+        monkeypatch.setattr(module, "data_mesh", lambda: alone)
+    fitted(whole)
+    saved, kept = [], trained_course._save
+
+    def killed(*arguments):
+        kept(*arguments)
+        saved.append(1)
+        if len(saved) == 2:
+            raise KeyboardInterrupt
+
+    broken = replace(whole, output=tmp_path / "broken")
+    with monkeypatch.context() as patch:
+        patch.setattr(trained_course, "_save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fitted(broken)
+    assert not RunFolder(broken.output).finished
+    fitted(broken)
+    np.testing.assert_array_equal(latents(broken.output), latents(whole.output))
+
+
+def test_what_runs_away_says_so(simulated, tmp_path):
+    config = GaussiansConfig(
+        output=tmp_path / "wild", particles=simulated.particles, **{**FAST, "rate": 1e6}
+    )
+    with pytest.raises(FloatingPointError, match="Lower `--rate`"):
+        fitted(config)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"latent": 0}, "`--latent` must be at least 1. Got 0"),
+        ({"warm_up": 2.0}, "`--warm-up` must lie between 0 and 1"),
+        ({"displacement": "segments"}, "needs `--structure`"),
+        ({"latent_box": 9}, "`--latent-box` must be even"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(wrong, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        GaussiansConfig(particles=tmp_path / "a.star", output=tmp_path, **wrong)
+
+
+def test_fit_knows_it():
+    assert METHODS["gaussians"].settings is GaussiansConfig
