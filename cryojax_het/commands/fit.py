@@ -8,6 +8,7 @@ from ..results.config import read_toml
 from .fit_classes import ClassesConfig, fit_classes
 from .fit_gaussians import GaussiansConfig, fit_trained
 from .fit_linear import LinearConfig, fit_linear
+from .fit_modes import ModesConfig, fit_modes
 from .settings import config_path
 
 
@@ -22,6 +23,7 @@ METHODS = {
     "linear": Method(LinearConfig, fit_linear),
     "classes": Method(ClassesConfig, fit_classes),
     "gaussians": Method(GaussiansConfig, fit_trained),
+    "modes": Method(ModesConfig, fit_modes),
 }
 DEFAULT = "linear"
 
