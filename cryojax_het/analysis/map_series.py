@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Float32
 
 from ..particles.mrc import MrcVolume, write_volume
 from ..results.run import RunFolder
+from ..volumes.linear import LinearVolume
+from ..volumes.voxels import Voxels
 
 # Points [m, d] of the latent space in, their maps one by one out, each [z, y, x].
 MapsAt = Callable[[np.ndarray], Iterator[np.ndarray]]
@@ -38,6 +42,20 @@ class LinearMaps:
             )
         for point in latent.astype(np.float32):
             yield self.mean.data + np.tensordot(point, self.components, axes=1)
+
+    def volume(self, mask: Float[np.ndarray, "n n n"]) -> LinearVolume:
+        """The model that images are compared with, under a mask: what lies outside is noise of
+        these same images."""
+        spacing = self.mean.voxel_size[0]
+        mean = Voxels(voxels=jnp.asarray(self.mean.data * mask), spacing=spacing)
+        parts = jnp.asarray(self.components * mask)
+        components = eqx.filter_vmap(lambda v: Voxels(voxels=v, spacing=spacing))(parts)
+        return LinearVolume(mean=mean, components=components, latent_size=len(parts))
+
+    @property
+    def latent_size(self) -> int:
+        """Coordinates of a latent."""
+        return len(self.components)
 
     def eigenvalues(self) -> Float[np.ndarray, " k"]:
         """Variance of each component over the power of the mean, `|X_k|² / |mean|²`."""
