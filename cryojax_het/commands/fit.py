@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ..results.config import read_toml
 from .fit_classes import ClassesConfig, fit_classes
-from .fit_gaussians import GaussiansConfig, fit_trained
+from .fit_gaussians import AtomsConfig, DynamightConfig, GaussiansConfig, fit_trained
 from .fit_linear import LinearConfig, fit_linear
 from .fit_modes import ModesConfig, fit_modes
 from .settings import config_path
@@ -23,6 +23,8 @@ METHODS = {
     "linear": Method(LinearConfig, fit_linear),
     "classes": Method(ClassesConfig, fit_classes),
     "gaussians": Method(GaussiansConfig, fit_trained),
+    "dynamight": Method(DynamightConfig, fit_trained),
+    "atoms": Method(AtomsConfig, fit_trained),
     "modes": Method(ModesConfig, fit_modes),
 }
 DEFAULT = "linear"

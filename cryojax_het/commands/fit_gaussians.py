@@ -17,6 +17,43 @@ class GaussiansConfig(TrainedSettings):
     """Gaussians moved by a network."""
 
 
+@final
+@dataclass(frozen=True, kw_only=True)
+class DynamightConfig(TrainedSettings):
+    """Settings of a fit as DynaMight's (Schwab et al. 2024, Nat. Methods 21): pseudo-atoms moved
+    each on its own, by a network that is told their places, neighbours held together; latents read
+    off pixels."""
+
+    volume: Literal["dynamight"] = "dynamight"
+    """Pseudo-atoms moved each on its own."""
+    displacement: Literal["anchors", "network", "segments"] = "network"
+    encoder: Literal["score", "pixels"] = "pixels"
+    elastic: float = 1.0
+    balance: float | None = 0.9
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class AtomsConfig(TrainedSettings):
+    """Settings of a fit of a structure that keeps its bonds, as AtomVAE's (Rosenbaum et al. 2021,
+    arXiv:2106.14108) or CryoFold's (Zhong et al. 2021, arXiv:2107.02958, with two beads)."""
+
+    volume: Literal["atoms"] = "atoms"
+    """A structure moved by a network, within what its chemistry allows."""
+    beads: Literal["residue", "two", "atoms"] = "two"
+    displacement: Literal["anchors", "network", "segments"] = "network"
+    bonds: float = 1.0
+    angles: float = 1.0
+    dihedrals: float = 1.0
+    clash: float = 1.0
+    elastic: float = 1.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.structure is None:
+            raise ValueError("`--volume atoms` needs `--structure`: a PDB or mmCIF file.")
+
+
 def fit_trained(config: TrainedSettings, command: Sequence[str]) -> dict:
     """Runs, or takes up, the fit of `config`; returns the summary of its `run.json`.
 

@@ -71,10 +71,12 @@ def _epoch(setting: TrainedSetting, how, start, place: Place):
     (stage, update), (model, state) = how, start
     weight = stage.divergence_weight(place.epoch)
     update = eqx.tree_at(lambda u: u.divergence_weight, update, weight)
-    loader, grid = setting.loader(setting.box), setting.grid(setting.box)
     number = 1000 * place.stage + place.epoch
-    plan = setting.epoch_plan(number, loader)
     key = jax.random.fold_in(jax.random.key(setting.config.seed), number)
+    held = lambda u: u.restraint
+    update = eqx.tree_at(held, update, stage.adapted(model, key), is_leaf=lambda x: x is None)
+    loader, grid = setting.loader(setting.box), setting.grid(setting.box)
+    plan = setting.epoch_plan(number, loader)
     hidden, sums = jax.process_index() != 0, []
     name = f"{stage.name} {place.epoch + 1}/{stage.epochs}"
     total = len(setting.data.particles)

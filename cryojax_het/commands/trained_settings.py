@@ -45,6 +45,24 @@ class TrainedSettings(MixtureSettings):
     """Longest gradient that is taken as it is; longer ones are shortened to it."""
     contrast: float = 0.2
     """Standard deviation of the contrast over images, whose mean is 1."""
+    bonds: float = 0.0
+    """Weight of bond lengths as they are in the structure; 1: as a density would have it."""
+    angles: float = 0.0
+    """Weight of bond angles."""
+    dihedrals: float = 0.0
+    """Weight of torsions."""
+    clash: float = 0.0
+    """Weight of what keeps Gaussians that are not bonded apart."""
+    elastic: float = 0.0
+    """Weight of the distances between neighbours; the only one of these for pseudo-atoms."""
+    bond_width: float = 0.1
+    """Standard deviation of a bond's length, Å."""
+    elastic_width: float = 1.0
+    """Standard deviation that the elastic network allows the distance of neighbours, Å."""
+    released: float = 0.05
+    """Share of the network's pairs, those that vary most, that may change freely."""
+    balance: float | None = None
+    """Pull of all these as a share of the images' pull; None: by their weights alone."""
     latent_box: int | None = None
     """Pixels of the crop that is worked on; None: up to the resolution of the half-maps, at most
     64."""
@@ -63,5 +81,22 @@ class TrainedSettings(MixtureSettings):
             raise ValueError(f"`--warm-up` must lie between 0 and 1. Got {self.warm_up}.")
         if self.latent_box is not None and (self.latent_box % 2 or self.latent_box < 8):
             raise ValueError(f"`--latent-box` must be even, from 8. Got {self.latent_box}.")
+        for name in (*self.restraints(), "released"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"`--{name}` must not be negative. Got {getattr(self, name)}.")
+        chained = [name for name, w in self.restraints().items() if w > 0 and name != "elastic"]
+        if self.structure is None and chained:
+            raise ValueError(f"`--{chained[0]}` needs `--structure`: a map has no chain.")
         if self.displacement == "segments" and self.structure is None:
             raise ValueError("`--displacement segments` needs `--structure`: a map has no chain.")
+
+    def restraints(self) -> dict[str, float]:
+        """Weights of what is known of structures, by name."""
+        names = ("bonds", "angles", "dihedrals", "clash", "elastic")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def gaussians_are_free(self) -> bool:
+        """Whether places, amplitudes and widths train: those of pseudo-atoms do, while those of a
+        structure are its own."""
+        return self.structure is None

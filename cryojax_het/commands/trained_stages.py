@@ -7,19 +7,22 @@ from typing import Any, final
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..inference.encoders.encoded import Encoded
 from ..inference.model import Model
 from ..inference.training.balance import AbstractBalance, AsGivenBalance
 from ..volumes.displaced import DisplacedMixture
 from .trained_model import MOVERS, READERS
+from .trained_restraints import balance_of, restraints_of
 from .trained_setting import TrainedSetting
 from .trained_settings import TrainedSettings
 
 _PLACE = 5.0  # Å per unit of a network's parameters: how fast Gaussians may move
 _WEIGHT = 5.0  # likewise, of their mean amplitude
 _WIDTH = 2.0  # likewise, Å
+_DRAWN = 32  # conformations that restraints are adapted to
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,14 @@ class Stage(abc.ABC):
     def prepared(self, setting: TrainedSetting, model: Model) -> Model:
         """The model that the stage starts with."""
 
+    def adapted(self, model: Model, key: PRNGKeyArray) -> Any:
+        """The restraint for structures as the model now makes them of latents of the prior."""
+        if self.restraint is None:
+            return None
+        volume = displaced(model)
+        z = jax.random.normal(key, (_DRAWN, volume.latent_size), jnp.float32)
+        return self.restraint.adapted(np.asarray(_positions(volume, z)))
+
     def divergence_weight(self, epoch: int) -> Float[Array, ""]:
         """Of an epoch, from 0."""
         return jnp.float32(min(1.0, epoch / self.warm) if self.warm > 0 else 1.0)
@@ -54,6 +65,8 @@ class Stage(abc.ABC):
         """How far a step goes, of each array that trains: by the Gaussians before any training, so
         that a run that is taken up goes on alike."""
         units = jax.tree.map(lambda _: 1.0, eqx.filter(model, self.trainable(model)))
+        if _gaussians(units)[0] is None:
+            return units
         size = float(jnp.mean(jnp.abs(setting.reference.mixture.amplitudes)))
         return eqx.tree_at(_gaussians, units, [_PLACE, _WEIGHT * size, _WIDTH])
 
@@ -62,6 +75,11 @@ def displaced(model: Model) -> DisplacedMixture:
     """The volume, which all stages train."""
     assert isinstance(model.volume, DisplacedMixture)
     return model.volume
+
+
+@eqx.filter_jit
+def _positions(volume: DisplacedMixture, latents: Float[Array, "m d"]) -> Float[Array, "m j 3"]:
+    return jax.vmap(lambda z: volume.at(z).positions)(latents)
 
 
 def _gaussians(model: Model) -> list[Any]:
@@ -92,7 +110,8 @@ class Variability(Stage):
         mover, reader = MOVERS[self.config.displacement], READERS[self.config.encoder]
         assert isinstance(model.posterior, Encoded)
         parts = mover.trained(displaced(model).displacement)
-        return [*_gaussians(model), *parts, *reader.trained(model.posterior.encoder)]
+        parts = [*_gaussians(model), *parts] if self.config.gaussians_are_free else parts
+        return [*parts, *reader.trained(model.posterior.encoder)]
 
     def prepared(self, setting, model):
         return setting.with_measured_units(model)
@@ -102,7 +121,8 @@ def stages_of(setting: TrainedSetting) -> list[Stage]:
     """Those that the settings ask for."""
     config = setting.config
     stages: list[Stage] = []
-    if config.neutral_epochs:
+    if config.neutral_epochs and config.gaussians_are_free:
         stages.append(Neutral("neutral", config.neutral_epochs))
     warm = config.warm_up * config.epochs
-    return [*stages, Variability("variability", config.epochs, warm, config=config)]
+    held = restraints_of(config, setting.reference), balance_of(config)
+    return [*stages, Variability("variability", config.epochs, warm, *held, config=config)]

@@ -126,6 +126,8 @@ class MixtureMaker(AbstractMaker):
 MODELS: Mapping[str, type[AbstractMaker]] = {
     "linear": LinearMaker,
     "gaussians": MixtureMaker,
+    "dynamight": MixtureMaker,
+    "atoms": MixtureMaker,
     "modes": MixtureMaker,
 }
 
