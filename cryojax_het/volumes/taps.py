@@ -75,6 +75,11 @@ def plane_points(frame, kx, ky):
     return [kx * pick(0, axis) + ky * pick(1, axis) for axis in range(3)]
 
 
+def kernel_weights(offset, kernel: Kernel):
+    """Weights of the taps for points `offset` from the middle of them, -½ to ½."""
+    return _polynomials(offset, kernel, 0)
+
+
 def _polynomials(offset, kernel, order):
     coefficients = kernel.weights()
     for _ in range(order):
