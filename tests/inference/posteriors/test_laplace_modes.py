@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cryojax_het.inference.posteriors.laplace_modes import counted, spread
+from cryojax_het.inference.posteriors.laplace_modes import best_ends, counted, spread
 from cryojax_het.inference.posteriors.levenberg_marquardt import Rest
 
 
@@ -25,6 +25,18 @@ def test_ends_within_each_others_width_count_once_moving_ones_and_saddles_not_at
     later = eqx.tree_at(lambda r: r.value, rests, jnp.array([1.0, 0.9, 2.0, 5.0, 1.9, 6.0]))
     expected = [False, True, False, False, True, False]
     np.testing.assert_array_equal(counted(later, is_minimum), expected)
+
+
+def test_the_lowest_ends_come_first_and_repeated_ones_last():
+    rests = Rest(
+        point=jnp.array([[0.0], [0.05], [3.0], [-3.0]]),
+        value=jnp.array([1.0, 0.9, 2.0, 0.5]),
+        gradient=jnp.zeros((4, 1)),
+        curvature=jnp.full((4, 1, 1), 25.0),
+        promise=jnp.zeros(4),
+    )
+    np.testing.assert_array_equal(best_ends(rests, 3)[:, 0], [-3.0, 0.05, 3.0])
+    np.testing.assert_array_equal(best_ends(rests, 4)[:, 0], [-3.0, 0.05, 3.0, 0.0])
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
