@@ -90,14 +90,16 @@ examples:
 _FIT = """Fit a flexible molecule to particle images with known poses.
 
 `--volume linear`: a mean and principal volumes (probabilistic PCA), a posterior of the latents of
-every image; `--volume classes`: K rigid volumes, a probability of each for every image. Each has
-its own settings: `cryojax-het fit --volume classes --help`. The same command takes an interrupted
-run up where it was.
+every image; `--volume classes`: K rigid volumes, a probability of each for every image; `--volume
+modes`: normal modes of a structure or of the consensus map, amplitudes and pose of every image.
+Each has its own settings: `cryojax-het fit --volume classes --help`. The same command takes an
+interrupted run up where it was.
 
 examples:
   cryojax-het fit particles.star -o run1
   cryojax-het fit particles.star -o run2 --components 4 --latent-box 48
   cryojax-het fit particles.star -o run3 --volume classes --classes 4
+  cryojax-het fit particles.star -o run4 --volume modes --structure 4ake.pdb --modes 8
 """
 
 
