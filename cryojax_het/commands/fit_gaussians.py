@@ -26,7 +26,7 @@ class DynamightConfig(TrainedSettings):
 
     volume: Literal["dynamight"] = "dynamight"
     """Pseudo-atoms moved each on its own."""
-    displacement: Literal["anchors", "network", "segments"] = "network"
+    displacement: Literal["anchors", "network", "segments", "modes", "regions"] = "network"
     encoder: Literal["score", "pixels"] = "pixels"
     elastic: float = 1.0
     balance: float | None = 0.9
@@ -41,7 +41,7 @@ class AtomsConfig(TrainedSettings):
     volume: Literal["atoms"] = "atoms"
     """A structure moved by a network, within what its chemistry allows."""
     beads: Literal["residue", "two", "atoms"] = "two"
-    displacement: Literal["anchors", "network", "segments"] = "network"
+    displacement: Literal["anchors", "network", "segments", "modes", "regions"] = "network"
     bonds: float = 1.0
     angles: float = 1.0
     dihedrals: float = 1.0
@@ -61,10 +61,13 @@ def fit_trained(config: TrainedSettings, command: Sequence[str]) -> dict:
     written where the input is at fault.
     """
     from ..inference.devices import keep_compilations, use_cpu_devices
+    from .mixture_reference import structure_atoms
     from .reconstruct_data import load_data
     from .reconstruct_method import affordable_devices, choose_method
     from .trained_run import run
 
+    if config.structure is not None:
+        structure_atoms(config)  # a file that cannot be read is told at once
     data = load_data(config)
     keep_compilations()
     use_cpu_devices(

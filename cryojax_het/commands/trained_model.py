@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Mapping
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import jax
 import jax.numpy as jnp
@@ -12,14 +12,19 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..inference.encoders.convolutional import convolutional_encoder
 from ..inference.encoders.encoder import AbstractEncoder
 from ..inference.encoders.score_gradient import score_gradient_encoder
+from ..structures.partition import residue_numbers
 from ..volumes.anchors import Anchors, anchor_centres
 from ..volumes.atom_codes import PositionalEncoding
 from ..volumes.displacement import AbstractDisplacement
 from ..volumes.gaussian_mixture import GaussianMixture
+from ..volumes.mode_regions import mode_regions
 from ..volumes.neural_displacement import neural_displacement
 from ..volumes.neural_motions import neural_motions
 from ..volumes.rigid_segments import RigidSegments
+from ..volumes.scaled_modes import ScaledModes
 from ..volumes.segments import even_segments
+from .mixture_reference import Reference
+from .mode_basis import ModeBasis, basis_of_map, basis_of_structure
 from .trained_settings import TrainedSettings
 
 _TURN, _SHIFT = 0.1, 1.0  # radians and Å of a network's output of 1
@@ -28,19 +33,12 @@ _ATOMS_PER_BODY = 3
 _PULLED = 64  # most points at which the score is gathered
 
 
-class AtRest(NamedTuple):
-    """Gaussians, and the place in the chain of each: the number of its residue."""
-
-    mixture: GaussianMixture
-    place: Float[Array, " j"]
-
-
 class AbstractMover(abc.ABC):
     """A kind of displacement."""
 
     @abc.abstractmethod
     def displacement(
-        self, key: PRNGKeyArray, rest: "AtRest", settings: TrainedSettings
+        self, key: PRNGKeyArray, rest: Reference, settings: TrainedSettings
     ) -> AbstractDisplacement:
         """One at rest."""
 
@@ -88,14 +86,49 @@ class BySegments(AbstractMover):
         count = _bodies(rest.mixture, settings.bodies)
         layers, units = settings.decoder_layers, (_TURN, _SHIFT)
         motion = neural_motions(key, count, settings.latent, layers, units)
-        return RigidSegments(even_segments(rest.place, count), _single(motion))
+        return RigidSegments(even_segments(places_in_chain(rest), count), _single(motion))
 
     def trained(self, displacement):
         segments = displacement.segments
         return [displacement.motion.parameters, segments.centre, segments.log_extent]
 
 
+@final
+class ByModes(AbstractMover):
+    """The softest collective modes, their widths learned."""
+
+    def displacement(self, key, rest, settings):
+        del key
+        basis = mode_basis(rest, settings)
+        width = np.log(settings.softest / np.sqrt(basis.eigenvalues))
+        real = lambda values: jnp.asarray(values, jnp.float32)
+        return ScaledModes(real(basis.vectors), real(width))
+
+    def trained(self, displacement):
+        return [displacement.log_width]
+
+
+@final
+class ByRegions(AbstractMover):
+    """Regions in space that follow the softest collective modes as rigid bodies."""
+
+    def displacement(self, key, rest, settings):
+        del key
+        basis = mode_basis(rest, settings)
+        width = settings.softest / np.sqrt(basis.eigenvalues)
+        positions = np.asarray(rest.mixture.positions, np.float64)
+        centres = anchor_centres(positions, _bodies(rest.mixture, settings.bodies))
+        near = np.linalg.norm(positions[:, None] - centres, axis=2).argmin(axis=1)
+        region = np.unique(near, return_inverse=True)[1].astype(np.int64)
+        return _single(mode_regions(positions, region, basis.vectors * width[:, None, None]))
+
+    def trained(self, displacement):
+        return [displacement.motion.turns, displacement.motion.shifts]
+
+
 MOVERS: Mapping[str, AbstractMover] = {
+    "modes": ByModes(),
+    "regions": ByRegions(),
     "anchors": ByAnchors(),
     "network": ByNetwork(),
     "segments": BySegments(),
@@ -146,6 +179,20 @@ class OfScore(AbstractReader):
 
 
 READERS: Mapping[str, AbstractReader] = {"pixels": OfPixels(), "score": OfScore()}
+
+
+def mode_basis(rest: Reference, settings: TrainedSettings) -> ModeBasis:
+    """As many modes as the latent has coordinates."""
+    of = basis_of_map if settings.structure is None else basis_of_structure
+    return of(rest, settings.latent, None)
+
+
+def places_in_chain(rest: Reference) -> Float[Array, " j"]:
+    """Of each Gaussian, the mean number of the residues that follow it."""
+    count = len(rest.mixture.positions)
+    members = np.bincount(rest.follows, minlength=count)
+    total = np.bincount(rest.follows, residue_numbers(rest.atoms), count)
+    return jnp.asarray(total / np.maximum(members, 1), jnp.float32)
 
 
 def anchor_places(

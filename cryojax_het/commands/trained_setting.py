@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, final
+from typing import final
 
 import equinox as eqx
 import jax
@@ -15,12 +15,11 @@ from ..inference.encoders.score_gradient import ScoreGradientEncoder, measured
 from ..inference.model import Model
 from ..inference.prior import LocalPrior
 from ..particles.loader import Loader, Placement, shuffled, split_rows
-from ..structures.partition import residue_numbers
 from ..volumes.displaced import DisplacedMixture
 from .consensus_setting import ConsensusSetting
 from .image_preparation import image_loader
 from .mixture_reference import Reference, reference_of
-from .trained_model import MOVERS, READERS, AtRest
+from .trained_model import MOVERS, READERS
 from .trained_settings import TrainedSettings
 
 _BATCH = 64  # images to a step: more steps find more than better ones do
@@ -68,7 +67,12 @@ class TrainedSetting(ConsensusSetting):
 
     def untrained(self) -> Model:
         """The reference at rest, and an encoder that tells nothing yet."""
-        return untrained(self.config, at_rest(self.reference), (self.noise, self.prior), self.box)
+        config, rest = self.config, self.reference
+        first, second = jax.random.split(jax.random.key(config.seed))
+        displacement = MOVERS[config.displacement].displacement(first, rest, config)
+        encoder = READERS[config.encoder].encoder(second, rest.mixture, config, self.box)
+        volume = DisplacedMixture(rest.mixture, displacement)
+        return Model(volume, self.noise, self.prior, Encoded(encoder))
 
     def with_measured_units(self, model: Model) -> Model:
         """Where the encoder sees the score: its units, from the first images of an epoch."""
@@ -82,20 +86,3 @@ class TrainedSetting(ConsensusSetting):
         plan = self.epoch_plan(0, loader)[: max(1, _MEASURED // loader.batch_size)]
         encoder = measured(encoder, self.noise, loader.batches(plan), self.grid(self.box))
         return eqx.tree_at(lambda m: m.posterior.encoder, model, encoder)
-
-
-def at_rest(reference: Reference) -> AtRest:
-    """Each Gaussian at the mean number of the residues that follow it."""
-    count = len(reference.mixture.positions)
-    members = np.bincount(reference.follows, minlength=count)
-    total = np.bincount(reference.follows, residue_numbers(reference.atoms), count)
-    return AtRest(reference.mixture, jnp.asarray(total / np.maximum(members, 1), jnp.float32))
-
-
-def untrained(config: TrainedSettings, rest: AtRest, fixed: tuple[Any, Any], box: int) -> Model:
-    """A model of these settings, noise and prior (`fixed`): also the template by which a stored one
-    is read."""
-    first, second = jax.random.split(jax.random.key(config.seed))
-    displacement = MOVERS[config.displacement].displacement(first, rest, config)
-    encoder = READERS[config.encoder].encoder(second, rest.mixture, config, box)
-    return Model(DisplacedMixture(rest.mixture, displacement), *fixed, Encoded(encoder))

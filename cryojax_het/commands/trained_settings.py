@@ -15,10 +15,13 @@ class TrainedSettings(MixtureSettings):
 
     latent: int = 4
     """Coordinates of the latent; those that are not needed stay at the prior."""
-    displacement: Literal["anchors", "network", "segments"] = "anchors"
+    displacement: Literal["anchors", "network", "segments", "modes", "regions"] = "anchors"
     """What moves the Gaussians. anchors: rigid motions of points in space, blended between them;
     network: each Gaussian on its own, by its place; segments: stretches of the chain, rigid, their
-    ends learned (needs `--structure`)."""
+    ends learned (needs `--structure`); modes: the softest collective normal modes, as many as the
+    latent has coordinates, their widths learned; regions: rigid regions that follow these modes."""
+    softest: float = 4.0
+    """Å: root mean square displacement of the softest mode per unit of its latent, at first."""
     bodies: int = 32
     """Number of anchors or segments; at most one to three Gaussians."""
     reach: float | None = None
@@ -74,7 +77,7 @@ class TrainedSettings(MixtureSettings):
                 raise ValueError(f"`--{name}` must be at least 1. Got {getattr(self, name)}.")
         if self.neutral_epochs < 0:
             raise ValueError(f"`--neutral-epochs` must not be negative. Got {self.neutral_epochs}.")
-        for name in ("rate", "clip", "contrast"):
+        for name in ("rate", "clip", "contrast", "softest"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"`--{name}` must be positive. Got {getattr(self, name)}.")
         if not 0 <= self.warm_up <= 1:

@@ -25,10 +25,11 @@ from ..volumes.gaussian_mixture import GaussianMixture
 from ..volumes.neural_displacement import NeuralDisplacement
 from ..volumes.normal_modes import NormalModes
 from ..volumes.rigid_segments import RigidSegments
+from ..volumes.scaled_modes import ScaledModes
 from .disk import explained, write_text
 from .movement import AbstractMovement, ByModes
 from .run import RunFolder
-from .trained_movements import ByAnchors, ByNetwork, BySegments
+from .trained_movements import ByAnchors, ByNetwork, ByScaledModes, BySegments
 
 FORMAT = 1
 
@@ -61,6 +62,7 @@ MOVEMENTS: Mapping[type[AbstractDisplacement], AbstractMovement] = {
     Anchors: ByAnchors(),
     RigidSegments: BySegments(),
     NeuralDisplacement: ByNetwork(),
+    ScaledModes: ByScaledModes(),
 }
 
 

@@ -13,7 +13,9 @@ from ..volumes.atom_codes import PositionalEncoding
 from ..volumes.neural_displacement import neural_displacement
 from ..volumes.neural_motions import NeuralMotions, neural_motions
 from ..volumes.rigid_segments import RigidSegments
-from ..volumes.segments import SoftSegments
+from ..volumes.scaled_modes import ScaledModes
+from ..volumes.segments import HardSegments, SoftSegments
+from ..volumes.skinning import LinearMotions
 from .movement import AbstractMovement
 
 _KEY = jax.random.key(0)  # of weights that are replaced at once
@@ -36,21 +38,49 @@ class ByAnchors(AbstractMovement):
 
 
 @final
-class BySegments(AbstractMovement):
-    """Stretches of the chain that follow a network."""
+class ByScaledModes(AbstractMovement):
+    """Directions and their widths."""
 
     def arrays(self, displacement):
-        held = displacement.segments
+        return _host({name: getattr(displacement, name) for name in ("vectors", "log_width")})
+
+    def about(self, displacement):
+        return {}
+
+    def restored(self, arrays, about):
+        return ScaledModes(jnp.asarray(arrays["vectors"]), jnp.asarray(arrays["log_width"]))
+
+
+@final
+class BySegments(AbstractMovement):
+    """Stretches of the chain that follow a network, or regions that follow modes."""
+
+    def arrays(self, displacement):
+        held, motion = displacement.segments, displacement.motion
+        if isinstance(held, HardSegments) and isinstance(motion, LinearMotions):
+            own = {"segment": held.segment, "turns": motion.turns, "shifts": motion.shifts}
+            return _host(own)
+        if not isinstance(held, SoftSegments):
+            raise TypeError(f"{type(held).__name__} moved by a network cannot be kept.")
         own = {name: getattr(held, name) for name in ("place", "centre", "log_extent")}
         return _host(own) | _weights(_network_of(displacement).parameters)
 
     def about(self, displacement):
-        temperature = displacement.segments.temperature
-        return _about_motions(_network_of(displacement)) | {"temperature": temperature}
+        held = displacement.segments
+        if isinstance(held, HardSegments):
+            return {"regions": held.count}
+        return _about_motions(_network_of(displacement)) | {"temperature": held.temperature}
 
     def restored(self, arrays, about):
-        own = [jnp.asarray(arrays[name]) for name in ("place", "centre", "log_extent")]
-        return RigidSegments(SoftSegments(*own, about["temperature"]), _motions(arrays, about))
+        if "regions" in about:
+            segments = HardSegments(jnp.asarray(arrays["segment"]), about["regions"])
+            motion = LinearMotions(jnp.asarray(arrays["turns"]), jnp.asarray(arrays["shifts"]))
+            return RigidSegments(segments, motion)
+        place, centre, extent = (
+            jnp.asarray(arrays[name]) for name in ("place", "centre", "log_extent")
+        )
+        held = SoftSegments(place, centre, extent, about["temperature"])
+        return RigidSegments(held, _motions(arrays, about))
 
 
 @final

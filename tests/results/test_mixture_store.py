@@ -23,10 +23,12 @@ from cryojax_het.volumes.anchors import Anchors
 from cryojax_het.volumes.atom_codes import PositionalEncoding
 from cryojax_het.volumes.displaced import DisplacedMixture
 from cryojax_het.volumes.gaussian_mixture import GaussianMixture
+from cryojax_het.volumes.mode_regions import mode_regions
 from cryojax_het.volumes.neural_displacement import neural_displacement
 from cryojax_het.volumes.neural_motions import neural_motions
 from cryojax_het.volumes.normal_modes import NormalModes
 from cryojax_het.volumes.rigid_segments import RigidSegments
+from cryojax_het.volumes.scaled_modes import ScaledModes
 from cryojax_het.volumes.segments import even_segments
 from cryojax_het.volumes.skinning import free_motions
 
@@ -138,7 +140,7 @@ def test_trajectories_run_through_the_images(stored, folder):
         np.testing.assert_allclose(kept["variances"], found.variances)
 
 
-@pytest.mark.parametrize("kind", ["anchors", "segments", "network"])
+@pytest.mark.parametrize("kind", ["anchors", "segments", "network", "modes", "regions"])
 def test_networks_come_back_with_all_their_weights(stored, folder, kind):
     key = jax.random.key(1)
     motion = neural_motions(key, 3, 2, (8, 2), (0.2, 1.5))
@@ -146,6 +148,12 @@ def test_networks_come_back_with_all_their_weights(stored, folder, kind):
     made = {
         "anchors": lambda: Anchors(positions[:3], 4.0, motion),
         "segments": lambda: RigidSegments(even_segments(jnp.arange(6.0), 3), motion),
+        "modes": lambda: ScaledModes(jnp.ones((2, COUNT, 3)), jnp.array([0.1, 0.3])),
+        "regions": lambda: mode_regions(
+            np.asarray(positions),
+            np.repeat([0, 1], 3),
+            np.ones((2, 6, 3)) * [1.0, 0.5, 0.2],
+        ),
         "network": lambda: neural_displacement(
             key, PositionalEncoding(40.0, 3), positions, 2, (8, 2), (1.0, 1.0, 1.0, 0.1)
         ),
