@@ -22,6 +22,7 @@ from jaxtyping import Float, Int
 _PART = 4096  # images at a time: bounds the memory
 _ENOUGH = 1e-5  # log-likelihood per image
 _LEAST = 1e-8  # of the prior's variance: no component becomes narrower
+_FARTHEST = 5.0  # widths of the prior
 _CHOSEN_BY = 2000  # images, at most, that the number of components is told by
 _FEWEST = 2.0  # images of a component
 
@@ -77,8 +78,10 @@ def beliefs_under(
     """Likelihoods, from what was believed under N(0, `prior`). Hypotheses of `log_weight` -inf, or
     with numbers that are not finite, are none.
 
-    A belief wider than the prior in some direction, where the likelihood bends up, is taken to tell
-    nothing along it.
+    What is known near a belief is not carried far: the likelihood's top may lie at most 5 widths of
+    the prior away, or a quarter beyond the belief itself. A belief nearly as wide as the prior but
+    off its centre, or wider, as approximations can be, would else make images the more likely the
+    farther away their molecules are.
     """
     found = (
         np.isfinite(log_weight) & np.isfinite(mean).all(-1) & np.isfinite(covariance).all((-1, -2))
@@ -88,8 +91,10 @@ def beliefs_under(
     one = np.eye(len(prior))
     within = np.where(found[..., None, None], inverse @ covariance @ inverse.T, one)
     values, vectors = np.linalg.eigh(within)
-    values = np.clip(values, 1e-12, 1)
     centre = np.where(found[..., None], mean, 0) @ inverse.T
+    off = np.abs(np.einsum("nhik,nhi->nhk", vectors, centre))
+    # A top at distance t has the variance 1 - off / t.
+    values = np.clip(values, 1e-12, 1 - off / np.maximum(_FARTHEST, 1.25 * off))
     precise = lambda weight: np.einsum("nhik,nhk,nhjk->nhij", vectors, weight, vectors)
     along = np.einsum("nhik,nhi->nhk", vectors, centre) / values
     linear = np.einsum("nhik,nhk->nhi", vectors, along)

@@ -30,7 +30,7 @@ def beliefs(count=5, hypotheses=3, seed=0):
     root = rng.normal(size=(count, hypotheses, 2, 2)) / 2
     likelihood = root @ root.swapaxes(-1, -2) + 0.3 * np.eye(2)
     covariance = np.linalg.inv(likelihood + np.linalg.inv(PRIOR))
-    mean = rng.normal(size=(count, hypotheses, 2))
+    mean = 0.4 * rng.normal(size=(count, hypotheses, 2))
     return rng.normal(size=(count, hypotheses)), mean, covariance
 
 
@@ -142,6 +142,15 @@ def test_the_width_of_a_centred_population():
     each = np.broadcast_to(covariance, (3000, 1, 2, 2))
     known = beliefs_under(prior, evidence[:, None], mean[:, None], each)
     assert fitted_width(known, shape) == pytest.approx(1.7, rel=0.03)
+
+
+def test_no_belief_is_carried_far():
+    """One about as wide as the prior and off its centre has the top of its likelihood 5 away."""
+    about = np.array([1.0, 0.99, 1.5]).reshape(3, 1, 1, 1)
+    known = beliefs_under(np.eye(1), np.zeros((3, 1)), np.full((3, 1, 1), 0.5), about)
+    np.testing.assert_allclose(known.linear / known.precision[..., 0], 5.0)
+    far = beliefs_under(np.eye(1), np.zeros((1, 1)), np.full((1, 1, 1), 8.0), about[:1])
+    np.testing.assert_allclose(far.linear / far.precision[..., 0], 10.0)
 
 
 def test_a_belief_wider_than_the_prior_tells_nothing():
