@@ -13,6 +13,7 @@ from ..analysis.map_series import LinearMaps, MapsAt, Masked, linear_maps
 from ..analysis.mixture_maps import MixtureMaps, mixture_maps
 from ..results.run import RunFolder
 from .analyse import AnalyseConfig
+from .fit import MIXTURES
 from .image_settings import ImageSettings
 from .run_images import settings_of_run
 
@@ -48,8 +49,7 @@ class Analysed:
 # By the `volume` of a run's settings.
 MODELS: Mapping[str, Callable[[RunFolder], LinearMaps | MixtureMaps]] = {
     "linear": linear_maps,
-    "gaussians": mixture_maps,
-    "modes": mixture_maps,
+    **dict.fromkeys(MIXTURES, mixture_maps),
 }
 
 

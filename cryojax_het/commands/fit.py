@@ -6,7 +6,14 @@ from typing import Any, NamedTuple
 
 from ..results.config import read_toml
 from .fit_classes import ClassesConfig, fit_classes
-from .fit_gaussians import AtomsConfig, DynamightConfig, GaussiansConfig, fit_trained
+from .fit_gaussians import (
+    AtomsConfig,
+    DeepModesConfig,
+    DynamightConfig,
+    GaussiansConfig,
+    RegionsConfig,
+    fit_trained,
+)
 from .fit_linear import LinearConfig, fit_linear
 from .fit_modes import ModesConfig, fit_modes
 from .settings import config_path
@@ -25,9 +32,13 @@ METHODS = {
     "gaussians": Method(GaussiansConfig, fit_trained),
     "dynamight": Method(DynamightConfig, fit_trained),
     "atoms": Method(AtomsConfig, fit_trained),
+    "deep-modes": Method(DeepModesConfig, fit_trained),
+    "regions": Method(RegionsConfig, fit_trained),
     "modes": Method(ModesConfig, fit_modes),
 }
 DEFAULT = "linear"
+# Those whose model is a mixture of Gaussians and what moves it.
+MIXTURES = ("modes", "gaussians", "dynamight", "atoms", "deep-modes", "regions")
 
 
 def chosen_method(arguments: Sequence[str]) -> Method:

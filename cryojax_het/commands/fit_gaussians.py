@@ -34,6 +34,30 @@ class DynamightConfig(TrainedSettings):
 
 @final
 @dataclass(frozen=True, kw_only=True)
+class DeepModesConfig(TrainedSettings):
+    """Settings of a fit of normal modes by a network (DeepHEMNMA: Hamitouche & Jonić 2022, Front.
+    Mol. Biosci. 9): an encoder taught by the fitted amplitudes of some images, then trained by the
+    likelihood of all."""
+
+    volume: Literal["deep-modes"] = "deep-modes"
+    """Gaussians moved along normal modes, amplitudes read off by a network."""
+    displacement: Literal["anchors", "network", "segments", "modes", "regions"] = "modes"
+    lesson_images: int = 1000
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class RegionsConfig(TrainedSettings):
+    """Settings of a fit of rigid regions that follow normal modes (as WarpCraft, by our
+    reading)."""
+
+    volume: Literal["regions"] = "regions"
+    """Rigid regions driven by the amplitudes of normal modes."""
+    displacement: Literal["anchors", "network", "segments", "modes", "regions"] = "regions"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
 class AtomsConfig(TrainedSettings):
     """Settings of a fit of a structure that keeps its bonds, as AtomVAE's (Rosenbaum et al. 2021,
     arXiv:2106.14108) or CryoFold's (Zhong et al. 2021, arXiv:2107.02958, with two beads)."""

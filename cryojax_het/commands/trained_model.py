@@ -4,6 +4,7 @@ import abc
 from collections.abc import Mapping
 from typing import Any, final
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -224,5 +225,5 @@ def _bodies(mixture, wanted):
 
 def _single(tree: Any) -> Any:
     """Networks are made in the default precision; the images are in single."""
-    real = lambda x: x.astype(jnp.float32) if isinstance(x, jax.Array) else x
+    real = lambda x: x.astype(jnp.float32) if eqx.is_inexact_array(x) else x
     return jax.tree.map(real, tree)

@@ -14,10 +14,10 @@ from ..inference.encoders.encoded import Encoded
 from ..inference.encoders.score_gradient import ScoreGradientEncoder, measured
 from ..inference.model import Model
 from ..inference.prior import LocalPrior
-from ..particles.loader import Loader, Placement, shuffled, split_rows
+from ..particles.loader import HostLatents, Loader, Placement, shuffled, split_rows
 from ..volumes.displaced import DisplacedMixture
 from .consensus_setting import ConsensusSetting
-from .image_preparation import image_loader
+from .image_preparation import image_loader, pose_latents
 from .mixture_reference import Reference, reference_of
 from .trained_model import MOVERS, READERS
 from .trained_settings import TrainedSettings
@@ -55,6 +55,12 @@ class TrainedSetting(ConsensusSetting):
         wanted = self.config.batch or min(_BATCH, max(8, len(self.data.particles) // 8))
         batch = -(-wanted // self.mesh.size) * self.mesh.size
         return image_loader(self.config, self.data, box, batch, placement)
+
+    def rest_latents(self) -> HostLatents:
+        """Poses as given, conformations in the middle of the prior."""
+        at = pose_latents(self.data)
+        still = np.zeros((len(at.contrast), self.config.latent), np.float32)
+        return HostLatents(still, at.rotation, at.shift, at.contrast)
 
     def epoch_plan(self, epoch: int, loader: Loader):
         """Batches of one epoch, in an order of its own; the last is padded."""

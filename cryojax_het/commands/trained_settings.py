@@ -38,6 +38,13 @@ class TrainedSettings(MixtureSettings):
     """Passes over the images that train the networks."""
     neutral_epochs: int = 3
     """Passes before these that fit the Gaussians, at rest, to all images."""
+    lesson_images: int = 0
+    """Images whose posteriors are found by Gauss-Newton from several starts first, to teach the
+    encoder; 0: none."""
+    lesson_epochs: int = 40
+    """Passes over these."""
+    lesson_starts: int = 8
+    """Conformations that the search of each starts from."""
     warm_up: float = 0.3
     """Share of the epochs over which the divergence from the prior comes to its full weight."""
     free_nats: float = 0.0
@@ -72,9 +79,12 @@ class TrainedSettings(MixtureSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        for name in ("latent", "bodies", "epochs"):
+        for name in ("latent", "bodies", "epochs", "lesson_epochs", "lesson_starts"):
             if getattr(self, name) < 1:
-                raise ValueError(f"`--{name}` must be at least 1. Got {getattr(self, name)}.")
+                flag = name.replace("_", "-")
+                raise ValueError(f"`--{flag}` must be at least 1. Got {getattr(self, name)}.")
+        if self.lesson_images < 0:
+            raise ValueError(f"`--lesson-images` must not be negative. Got {self.lesson_images}.")
         if self.neutral_epochs < 0:
             raise ValueError(f"`--neutral-epochs` must not be negative. Got {self.neutral_epochs}.")
         for name in ("rate", "clip", "contrast", "softest"):

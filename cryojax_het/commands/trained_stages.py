@@ -18,6 +18,7 @@ from .trained_model import MOVERS, READERS
 from .trained_restraints import balance_of, restraints_of
 from .trained_setting import TrainedSetting
 from .trained_settings import TrainedSettings
+from .trained_teaching import taught_model
 
 _PLACE = 5.0  # Å per unit of a network's parameters: how fast Gaussians may move
 _WEIGHT = 5.0  # likewise, of their mean amplitude
@@ -114,7 +115,10 @@ class Variability(Stage):
         return [*parts, *reader.trained(model.posterior.encoder)]
 
     def prepared(self, setting, model):
-        return setting.with_measured_units(model)
+        model = setting.with_measured_units(model)
+        if setting.config.lesson_images:
+            model = taught_model(setting, model)
+        return model
 
 
 def stages_of(setting: TrainedSetting) -> list[Stage]:

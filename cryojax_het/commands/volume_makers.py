@@ -21,6 +21,7 @@ from ..inference.regression.spectral import SpectralVolumes, spectral_volumes
 from ..results.mixture_store import load_mixture
 from ..volumes.band_limited import band_limited_density
 from ..volumes.gaussian_mixture import GaussianMixture
+from .fit import MIXTURES
 from .volume_run import FittedRun, Wanted
 from .volume_tables import gathered
 
@@ -125,10 +126,7 @@ class MixtureMaker(AbstractMaker):
 
 MODELS: Mapping[str, type[AbstractMaker]] = {
     "linear": LinearMaker,
-    "gaussians": MixtureMaker,
-    "dynamight": MixtureMaker,
-    "atoms": MixtureMaker,
-    "modes": MixtureMaker,
+    **dict.fromkeys(MIXTURES, MixtureMaker),
 }
 
 

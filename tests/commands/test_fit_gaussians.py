@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import AxisType
@@ -12,8 +13,15 @@ from jax.sharding import AxisType
 from cryojax_het.cli import main
 from cryojax_het.commands import reconstruct_run, trained_course, trained_run
 from cryojax_het.commands.fit import METHODS
-from cryojax_het.commands.fit_gaussians import DynamightConfig, GaussiansConfig, fit_trained
+from cryojax_het.commands.fit_gaussians import (
+    DeepModesConfig,
+    DynamightConfig,
+    GaussiansConfig,
+    RegionsConfig,
+    fit_trained,
+)
 from cryojax_het.particles.mrc import read_volume
+from cryojax_het.results.mixture_store import load_mixture
 from cryojax_het.results.run import RunFolder
 from cryojax_het.simulate.settings import Simulation
 from cryojax_het.simulate.simulate import run_simulation
@@ -156,3 +164,23 @@ def test_as_dynamight_neighbours_hold_together(simulated, tmp_path):
     assert np.isfinite(latents(config.output)).all()
     last = json.loads((config.output / "log.jsonl").read_text().splitlines()[-1])
     assert last["energy"] > 0
+
+
+def test_modes_are_taught_and_regions_follow_them(simulated, tmp_path):
+    options = {**FAST, "epochs": 4, "neutral_epochs": 0}
+    taught = DeepModesConfig(
+        particles=simulated.particles,
+        output=tmp_path / "modes",
+        lesson_images=96,
+        lesson_epochs=30,
+        lesson_starts=4,
+        **options,
+    )
+    fitted(taught)
+    found, rest = (latents(taught.output, n) for n in ("log_likelihood", "log_likelihood_mean"))
+    assert np.mean(found - rest) > 1
+    regions = RegionsConfig(particles=simulated.particles, output=tmp_path / "regions", **options)
+    fitted(regions)
+    moved = load_mixture(RunFolder(regions.output)).volume
+    assert moved.latent_size == 2
+    assert np.isfinite(moved.at(jnp.array([3.0, -3.0], jnp.float32)).positions).all()

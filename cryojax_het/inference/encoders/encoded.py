@@ -4,6 +4,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ...imaging.grid import FourierGrid
+from ...imaging.image import Batch
+from ...imaging.noise import AbstractGaussianNoise
 from ..posterior import AbstractPosterior, Gaussian
 from ..requirements import gaussian_noise
 from .encoder import AbstractEncoder, View
@@ -20,10 +23,13 @@ class Encoded(AbstractPosterior[Gaussian]):
 
     def infer(self, key, volume, noise, prior, batch, grid):
         del key, volume, prior
-        known = gaussian_noise(noise, "Encoded")
+        return self.read(gaussian_noise(noise, "Encoded"), batch, grid)
+
+    def read(self, noise: AbstractGaussianNoise, batch: Batch, grid: FourierGrid) -> Gaussian:
+        """The belief on each image, which nothing but the image is needed for."""
 
         def one(image, start, optics):
-            view = View(image, start, optics, known.of_group(optics.group))
+            view = View(image, start, optics, noise.of_group(optics.group))
             code = self.encoder.encode(view, grid)
             latents = eqx.tree_at(lambda t: t.conformation, start, code.mean)
             return latents, jnp.diag(jnp.exp(2 * code.log_width))
