@@ -48,6 +48,11 @@ class DeformedReconstruction(eqx.Module):
     mesh: Mesh = eqx.field(static=True)
     stopping: Stopping = eqx.field(static=True, default=Stopping(1e-2, 20))
 
+    def finished(self, at: Progress) -> bool:
+        """Whether a solution is good enough, or has had its iterations."""
+        enough = bool(at.relative() <= self.stopping.tolerance)
+        return enough or int(at.iterations) >= self.stopping.limit
+
 
 @final
 @dataclass
@@ -103,55 +108,21 @@ def reconstruct_deformed(
 
     Between any two batches a checkpoint may be made. The loader's latents hold the conformations.
     """
-    steps = _Steps(setting)
     while course.stage != DONE:
-        yield from _one_pass(steps, loader, plan, course)
-        _after(steps, course, compare)
+        yield from _one_pass(setting, loader, plan, course)
+        _after(setting, course, compare)
         course.batch = 0
         course.sums = [jnp.zeros_like(part) for part in course.sums]
 
 
-class _Steps:
-    """The compiled parts of a run."""
-
-    def __init__(self, setting: DeformedReconstruction):
-        self.setting = setting
-        self.right = eqx.filter_jit(_added(setting.mesh, _right))
-        self.normal = eqx.filter_jit(_added(setting.mesh, _normal))
-        self.begin = eqx.filter_jit(
-            lambda how, right, at, image: begin(right, how.precondition, at, image + how.prior(at))
-        )
-        self.advance = eqx.filter_jit(
-            lambda how, at, image: advance(at, image + how.prior(at.direction), how.precondition)
-        )
-
-    def regulariser(self, right: RightHandSide, ratio) -> Regulariser:
-        model = self.setting.model
-        return regulariser(right.weight, ratio, model.support(), model.spacing)
-
-    def finished(self, at: Progress) -> bool:
-        stop = self.setting.stopping
-        return bool(at.relative() <= stop.tolerance) or int(at.iterations) >= stop.limit
-
-    def add(self, course: Course, half: int, batch: Batch) -> Array:
-        """A batch of a half-set into the sums of the stage; what tells that it is done."""
-        if course.stage == GATHER:
-            course.right[half] = self.right(course.right[half], None, batch, self.setting)
-            return course.right[half].weight
-        states = {HALVES: course.halves[half].direction, LIFT: course.whole.x}
-        vector = states.get(course.stage, course.whole.direction)
-        course.sums[half] = self.normal(course.sums[half], vector, batch, self.setting)
-        return course.sums[half]
-
-
-def _one_pass(steps: _Steps, loader, plan, course: Course):
-    solved = [course.stage == HALVES and steps.finished(half) for half in course.halves]
+def _one_pass(setting: DeformedReconstruction, loader, plan, course: Course):
+    solved = [course.stage == HALVES and setting.finished(half) for half in course.halves]
     left = plan[course.batch :]
     batches = loader.batches([planned.rows for planned in left if not solved[planned.half]])
     before = None
     for planned in left:
         if not solved[planned.half]:
-            done = steps.add(course, planned.half, next(batches))
+            done = _add(setting, course, planned.half, next(batches))
             # At most one batch is queued behind the one that computes.
             jax.block_until_ready(before)
             before = done
@@ -159,77 +130,103 @@ def _one_pass(steps: _Steps, loader, plan, course: Course):
         yield len(planned.rows)
 
 
-def _after(steps: _Steps, course: Course, compare: Compare) -> None:
+def _add(setting: DeformedReconstruction, course: Course, half: int, batch: Batch) -> Array:
+    """A batch of a half-set into the sums of the stage; what tells that it is done."""
+    if course.stage == GATHER:
+        course.right[half] = _with_right(course.right[half], batch, setting)
+        return course.right[half].weight
+    vectors = {HALVES: course.halves[half].direction, LIFT: course.whole.x}
+    vector = vectors.get(course.stage, course.whole.direction)
+    course.sums[half] = _with_normal(course.sums[half], vector, batch, setting)
+    return course.sums[half]
+
+
+def _after(setting: DeformedReconstruction, course: Course, compare: Compare) -> None:
     """At the end of a pass: an iteration, and the next stage where this one is done."""
     if course.stage == GATHER:
         none = jnp.zeros_like(course.whole.x)
-        how = _of_halves(steps, course)
+        how = _of_halves(setting, course)
         pairs = zip(how, course.right, strict=True)
-        course.halves = [steps.begin(h, right.voxels, none, none) for h, right in pairs]
+        course.halves = [_begin(h, right.voxels, none, none) for h, right in pairs]
         course.stage = HALVES
     elif course.stage == HALVES:
-        for half, how in enumerate(_of_halves(steps, course)):
-            if not steps.finished(course.halves[half]):
-                course.halves[half] = steps.advance(how, course.halves[half], course.sums[half])
-        if all(map(steps.finished, course.halves)):
-            _lift(steps, course, compare)
+        for half, how in enumerate(_of_halves(setting, course)):
+            if not setting.finished(course.halves[half]):
+                course.halves[half] = _advance(how, course.halves[half], course.sums[half])
+        if all(map(setting.finished, course.halves)):
+            _lift(setting, course, compare)
     else:
         right = _of_all(course)
-        how, image = steps.regulariser(right, course.ratio), course.sums[0] + course.sums[1]
+        how, image = _regulariser(setting, right, course.ratio), course.sums[0] + course.sums[1]
         if course.stage == LIFT:
-            course.whole = steps.begin(how, right.voxels, course.whole.x, image)
+            course.whole = _begin(how, right.voxels, course.whole.x, image)
         else:
-            course.whole = steps.advance(how, course.whole, image)
-        course.stage = DONE if steps.finished(course.whole) else WHOLE_MAP
+            course.whole = _advance(how, course.whole, image)
+        course.stage = DONE if setting.finished(course.whole) else WHOLE_MAP
 
 
-def _lift(steps: _Steps, course: Course, compare: Compare) -> None:
+def _lift(setting: DeformedReconstruction, course: Course, compare: Compare) -> None:
     """The whole map's prior from the halves' FSC, and its start from the halves."""
     fsc = compare(*course.half_maps())
     # Nothing is let through beyond the first fall to zero: what rises again there is chance.
     fallen = np.flatnonzero(fsc[1:] <= 0)
     fsc = np.where(np.arange(len(fsc)) <= (fallen[0] if len(fallen) else len(fsc)), fsc, 0.0)
     course.ratio = noise_to_signal(jnp.asarray(fsc, course.whole.x.dtype))
-    whole = steps.regulariser(_of_all(course), course.ratio)
+    whole = _regulariser(setting, _of_all(course), course.ratio)
     # As if the images' weight were the same in all directions.
     parts = [
         how.support * filtered(whole.inverse / how.inverse, half.x)
-        for how, half in zip(_of_halves(steps, course), course.halves, strict=True)
+        for how, half in zip(_of_halves(setting, course), course.halves, strict=True)
     ]
     course.whole = eqx.tree_at(lambda w: w.x, course.whole, parts[0] + parts[1])
     course.stage = LIFT
 
 
-def _of_halves(steps: _Steps, course: Course) -> list[Regulariser]:
+def _of_halves(setting: DeformedReconstruction, course: Course) -> list[Regulariser]:
     # Half the images have twice the noise-to-signal ratio of all.
-    return [steps.regulariser(right, 2 * steps.setting.ratio) for right in course.right]
+    return [_regulariser(setting, right, 2 * setting.ratio) for right in course.right]
 
 
 def _of_all(course: Course) -> RightHandSide:
     return jax.tree.map(jnp.add, *course.right)
 
 
-def _right(vector, batch: Batch, setting: DeformedReconstruction):
-    del vector
-    return setting.model.right(batch, setting.noise, setting.grid)
+def _regulariser(setting: DeformedReconstruction, right: RightHandSide, ratio) -> Regulariser:
+    return regulariser(right.weight, ratio, setting.model.support(), setting.model.spacing)
 
 
-def _normal(vector, batch: Batch, setting: DeformedReconstruction):
-    return setting.model.normal(vector, batch, setting.noise, setting.grid)
+@eqx.filter_jit
+def _begin(how: Regulariser, right, start, image):
+    return begin(right, how.precondition, start, image + how.prior(start))
 
 
-def _added(mesh: Mesh, sums):
-    """`total` plus the sums of a batch, each device of `mesh` those of its own images."""
+@eqx.filter_jit
+def _advance(how: Regulariser, at: Progress, image):
+    return advance(at, image + how.prior(at.direction), how.precondition)
 
-    def add(total, vector, batch, setting):
-        arrays, rest = eqx.partition((vector, setting), eqx.is_array)
 
-        def own(arrays, batch):
-            vector, setting = eqx.combine(arrays, rest)
-            return jax.lax.psum(sums(vector, batch, setting), "data")
+@eqx.filter_jit
+def _with_right(total: RightHandSide, batch: Batch, setting: DeformedReconstruction):
+    sums = lambda setting, batch: setting.model.right(batch, setting.noise, setting.grid)
+    return jax.tree.map(jnp.add, total, _on_devices(sums, setting, batch, setting.mesh))
 
-        specs = (WHOLE, BATCH)
-        spread = jax.shard_map(own, mesh=mesh, in_specs=specs, out_specs=WHOLE, check_vma=False)
-        return jax.tree.map(jnp.add, total, spread(arrays, batch))
 
-    return add
+@eqx.filter_jit
+def _with_normal(total: Array, vector: Array, batch: Batch, setting: DeformedReconstruction):
+    def sums(whole, batch):
+        vector, setting = whole
+        return setting.model.normal(vector, batch, setting.noise, setting.grid)
+
+    return total + _on_devices(sums, (vector, setting), batch, setting.mesh)
+
+
+def _on_devices(sums, whole, batch: Batch, mesh: Mesh):
+    """`sums(whole, batch)`, each device of `mesh` those of its own images."""
+    arrays, rest = eqx.partition(whole, eqx.is_array)
+
+    def own(arrays, batch):
+        return jax.lax.psum(sums(eqx.combine(arrays, rest), batch), "data")
+
+    specs = (WHOLE, BATCH)
+    spread = jax.shard_map(own, mesh=mesh, in_specs=specs, out_specs=WHOLE, check_vma=False)
+    return spread(arrays, batch)
