@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
 
-import jax
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Float32
@@ -40,9 +40,9 @@ class MixtureMaps:
                 "model."
             )
         grid = FourierGrid(len(self.mean.data), self.mean.voxel_size[0])
-        at = jax.jit(self.mixture.at)
+        at = eqx.filter_jit(DisplacedMixture.at)
         for point in latent:
-            moved = at(jnp.asarray(point, self.mixture.reference.positions.dtype))
+            moved = at(self.mixture, jnp.asarray(point, self.mixture.reference.positions.dtype))
             assert isinstance(moved, GaussianMixture | Gaussians)
             yield np.asarray(band_limited_density(moved, grid), np.float32)
 
