@@ -63,7 +63,8 @@ def run_round(setting: ModesSetting, folder: RunFolder, state: State) -> dict[st
         "log_evidence": state.sums.evidence / state.sums.images,
         "contrast": state.sums.contrast / state.sums.images,
         "softest": state.softest,
-        "images_per_second": fresh / max(time.monotonic() - began, 1e-9),
+        # A round that was done already, and is only closed, has no speed.
+        "images_per_second": fresh / (time.monotonic() - began) if fresh else None,
     }
 
 
