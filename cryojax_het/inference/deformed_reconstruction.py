@@ -36,9 +36,9 @@ GATHER, HALVES, LIFT, WHOLE_MAP, DONE = range(5)  # the stages, in order
 class DeformedReconstruction(eqx.Module):
     """All that stays the same.
 
-    - `ratio`: `1/(τ²⟨L⟩)` of all images per shell, for the half-maps: of a rigid consensus, or a
-      small number. It hardly changes their FSC, which has scales of shells divided out.
-    - `stopping`: of each solution. A map is known to within its noise after some ten iterations.
+    - `ratio`: `1/(τ²⟨L⟩)` of all images per shell, the prior of the half-maps: of a rigid
+      consensus, or a small number for all shells.
+    - `stopping`: of each solution, one pass per iteration.
     """
 
     model: DeformedMap
