@@ -4,14 +4,12 @@ A new model of volumes is one more class for `--by model`, named in `MODELS` by 
 run's settings.
 """
 
-import abc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import final
 
 import jax
 import numpy as np
-from jaxtyping import Float32
 
 from ..analysis.map_series import LinearMaps, linear_maps
 from ..imaging.grid import FourierGrid
@@ -22,23 +20,12 @@ from ..results.mixture_store import load_mixture
 from ..volumes.band_limited import band_limited_density
 from ..volumes.gaussian_mixture import GaussianMixture
 from .fit import MIXTURES
-from .volume_run import FittedRun, Wanted
+from .volume_deformed import DeformedMaker
+from .volume_makers_base import AbstractMaker
+from .volume_run import FittedRun
 from .volume_tables import gathered
 
 _TERMS = 10  # at most; held-out images choose
-
-
-class AbstractMaker(abc.ABC):
-    """Maps at latents."""
-
-    @classmethod
-    @abc.abstractmethod
-    def of_run(cls, run: FittedRun) -> "AbstractMaker":
-        """All that is the same for every map."""
-
-    @abc.abstractmethod
-    def volume(self, wanted: Wanted) -> Float32[np.ndarray, "n n n"]:
-        """One map."""
 
 
 @final
@@ -141,8 +128,20 @@ def of_model(run: FittedRun) -> AbstractMaker:
     return MODELS[kind].of_run(run)
 
 
+def of_mixture(run: FittedRun) -> AbstractMaker:
+    """By deformed back-projection. `ValueError` where the run's model does not move anything."""
+    kind = run.folder.config().get("volume", "none")
+    if kind not in MIXTURES:
+        raise ValueError(
+            f"{run.folder.path}: a model of the kind {kind!r} displaces nothing; known: "
+            f"{', '.join(MIXTURES)}. Use `--by regression`."
+        )
+    return DeformedMaker.of_run(run)
+
+
 WAYS: Mapping[str, Callable[[FittedRun], AbstractMaker]] = {
     "model": of_model,
     "regression": RegressionMaker.of_run,
     "spectral": SpectralMaker.of_run,
+    "deformed": of_mixture,
 }

@@ -40,7 +40,7 @@ def gathered(run: FittedRun) -> Gathered:
     file is not that of the run."""
     half, noise, mask = run.half(), run.noise(), run.mask()
     data = load_data(run.settings)
-    _check(run, data, noise, mask)
+    check_images(run, data, noise, mask)
     grid = FourierGrid(data.stored, data.pixel_size).crop(data.size)
     groups, of_group = half_groups(run.cloud.whitened(), half, _count(run, data))
     batch = min(_BATCH, max(1, int(np.bincount(groups[groups >= 0]).max())))
@@ -66,7 +66,8 @@ def _loader(run: FittedRun, data: Data, batch: int) -> Loader:
     return Loader(data.source, latents, pixels, batch, place)
 
 
-def _check(run, data, noise, mask):
+def check_images(run: FittedRun, data: Data, noise: np.ndarray, mask: np.ndarray) -> None:
+    """`ValueError` where the particle file is not that of the run."""
     images, path = len(data.particles), run.settings.particles
     if images != len(run.cloud):
         raise ValueError(

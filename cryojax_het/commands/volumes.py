@@ -29,9 +29,10 @@ class VolumesConfig:
     """Rows of images, from 0, that maps are of: 3,17,42."""
     latents: Path | None = None
     """.npy file of latents [maps, numbers] that maps are at."""
-    by: Literal["model", "regression", "spectral"] = "model"
+    by: Literal["model", "regression", "spectral", "deformed"] = "model"
     """The model of the run; kernel regression from the images near each latent; or maps that are
-    smooth functions on the graph of all latents."""
+    smooth functions on the graph of all latents; or, of moved Gaussians, all images bent to each
+    latent."""
     particle_file: Path | None = None
     """The particle file, where it is not at its place of the run."""
     batch: int | None = None

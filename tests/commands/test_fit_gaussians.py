@@ -85,11 +85,11 @@ def test_the_latent_tells_the_angle(finished, simulated):
     assert summary["gaussians"] > 10
 
 
-def test_maps_come_of_the_stored_model_and_of_the_images(finished, simulated):
+def test_maps_come_of_the_model_of_near_images_and_of_all_images_bent(finished, simulated):
     config, _ = finished
     truth = open_truth(simulated.truth)
     rows = np.sort(np.argsort(latents(config.output)[:, 0])[[5, -5]])
-    for way in ("model", "regression"):
+    for way in ("model", "regression", "deformed"):
         out = config.output.with_name(way)
         command = ["volumes", str(config.output), "--particles", ",".join(map(str, rows))]
         main([*command, "--by", way, "-o", str(out)])

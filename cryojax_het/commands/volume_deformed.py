@@ -1,0 +1,118 @@
+"""Maps at latents by deformed back-projection: all images, each bent to the conformation asked for
+by the displacement that the run found."""
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from ..analysis.fsc import masked_fsc
+from ..analysis.mask import spherical_mask
+from ..imaging.grid import FourierGrid
+from ..imaging.noise import ColouredNoise
+from ..inference.deformed_reconstruction import (
+    DeformedReconstruction,
+    reconstruct_deformed,
+    start,
+)
+from ..inference.devices import data_mesh, own_part, place_batch
+from ..inference.half_maps import plan_batches
+from ..inference.updates.deformed_map import DeformedMap, voxels_within
+from ..particles.loader import HostLatents, Loader, Placement
+from ..results.mixture_store import load_mixture
+from ..volumes.carried import carried
+from ..volumes.displaced import DisplacedMixture
+from ..volumes.relative import Relative
+from .image_preparation import prepared_pixels
+from .reconstruct_data import Data, load_data
+from .volume_makers_base import AbstractMaker
+from .volume_run import FittedRun
+from .volume_tables import check_images
+
+_REACH, _EDGE = 1.5, 3.0  # pixels: beyond the Gaussians, the support's core and its soft edge
+_RATIO = 0.1  # noise over signal, the prior of half-maps; theirs gives the map's
+_BATCH = 96
+
+
+@final
+@dataclass(frozen=True)
+class DeformedMaker(AbstractMaker):
+    """The reference moved to a latent, and solved for from all images."""
+
+    run: FittedRun
+    data: Data
+    mixture: DisplacedMixture
+    loader: Loader
+
+    @classmethod
+    def of_run(cls, run):
+        data = load_data(run.settings)
+        check_images(run, data, run.noise(), run.mask())
+        mesh = data_mesh()
+        batch = -(-(run.settings.batch or _BATCH) // mesh.size) * mesh.size
+        pixels = prepared_pixels(run.settings, data, data.size)
+        table = run.folder.latents()
+        names = ("conformation", "rotation", "shift", "contrast")
+        latents = HostLatents(*(np.array(table.read(name), np.float32) for name in names))
+        place = Placement(place_batch(mesh), own_part)
+        loader = Loader(data.source, latents, pixels, batch, place)
+        return cls(run, data, load_mixture(run.folder).volume, loader)
+
+    def volume(self, wanted):
+        latent = jnp.asarray(wanted.target.latent, jnp.float32)
+        places = np.asarray(self.mixture.at(latent).positions, np.float64)
+        window = support_around(places, self.data.size, self.run.voxel_size[0])
+        setting = self._setting(latent, places, window)
+        course = start(setting)
+        plan = plan_batches(self.run.half(), self.loader.batch_size)
+        compare = lambda first, second: masked_fsc(first, second, window).corrected
+        for _ in reconstruct_deformed(setting, self.loader, plan, course, compare):
+            pass
+        return np.asarray(course.whole.x, np.float32)
+
+    def _setting(self, latent, places, window) -> DeformedReconstruction:
+        grid = FourierGrid(self.data.stored, jnp.float32(self.data.pixel_size))
+        grid = grid.crop(self.data.size)
+        own = Relative(self.mixture.displacement, self.mixture.reference.positions, latent)
+        flat, positions = voxels_within(window, self.run.voxel_size[0])
+        model = DeformedMap(
+            jnp.asarray(flat),
+            jnp.asarray(positions, jnp.float32),
+            grid.pixel_size,
+            _single(carried(own, places, positions, _spacing(places))),
+            self.data.size,
+        )
+        noise = ColouredNoise(jnp.asarray(self.run.noise(), jnp.float32))
+        ratio = jnp.full(self.data.size // 2 + 1, _RATIO, jnp.float32)
+        return DeformedReconstruction(model, noise, grid, ratio, data_mesh())
+
+
+def support_around(
+    places: Float[np.ndarray, "j 3"], size: int, spacing: float
+) -> Float[np.ndarray, "n n n"]:
+    """1 near any of these places (Å), falling to 0 over a few voxels `[z, y, x]`."""
+    from scipy.spatial import KDTree
+
+    axis = (np.arange(size) - size // 2) * spacing
+    centres = np.stack(np.meshgrid(axis, axis, axis, indexing="ij")[::-1], axis=-1)
+    reach = max(_REACH, _spacing(places) / spacing)
+    beyond = np.asarray(KDTree(places).query(centres)[0]) / spacing - reach
+    near = 0.5 * (1 + np.cos(np.pi * np.clip(beyond / _EDGE, 0, 1)))
+    # The transform's corners are of no image.
+    return near * spherical_mask(size, size / 2 - 2, 2.0)
+
+
+def _spacing(places) -> float:
+    """Mean distance of a Gaussian to its eight nearest others, Å."""
+    from scipy.spatial import KDTree
+
+    count = min(9, len(places))
+    return float(np.mean(np.asarray(KDTree(places).query(places, count)[0])[:, 1:]))
+
+
+def _single(tree: Any) -> Any:
+    real = lambda x: x.astype(jnp.float32) if jnp.issubdtype(x.dtype, jnp.floating) else x
+    return jax.tree.map(lambda x: real(x) if isinstance(x, jax.Array) else x, tree)
