@@ -14,6 +14,8 @@ from jaxtyping import Float, Float32, Int
 
 from .fsc import crossing, fourier_shell_correlation
 
+_ROUNDING = 1e-4  # of an area under an FSC
+
 MapOf = Callable[[int], Float32[np.ndarray, "n n n"]]
 
 
@@ -77,9 +79,10 @@ def summarise(curves: Float[np.ndarray, "m s"], length: float) -> AreaSummary:
 
 def gap_closed(value: float, consensus: float, oracle: float) -> float:
     """`(value - consensus) / (oracle - consensus)`: 0 for the consensus map, 1 for back-projection
-    with the true labels; above 1 for a method that beats it. NaN where they are equal."""
+    with the true labels; above 1 for a method that beats it. NaN where they are equal but for
+    rounding, as of a rigid molecule."""
     gap = oracle - consensus
-    return (value - consensus) / gap if gap else float("nan")
+    return (value - consensus) / gap if abs(gap) > _ROUNDING else float("nan")
 
 
 def draw_images(

@@ -77,6 +77,7 @@ def test_gap_is_a_fraction():
     assert gap_closed(0.7, 0.3, 0.7) == 1
     assert gap_closed(0.4, 0.3, 0.7) == pytest.approx(0.25)
     assert np.isnan(gap_closed(0.4, 0.5, 0.5))
+    assert np.isnan(gap_closed(0.4, 0.5, 0.5 + 1e-7))
 
 
 def test_drawn_images_follow_the_populations():
