@@ -19,6 +19,7 @@ from ..volumes.atom_codes import PositionalEncoding
 from ..volumes.displacement import AbstractDisplacement
 from ..volumes.gaussian_mixture import GaussianMixture
 from ..volumes.mode_regions import mode_regions
+from ..volumes.neural_amplitudes import neural_amplitudes
 from ..volumes.neural_displacement import neural_displacement
 from ..volumes.neural_motions import neural_motions
 from ..volumes.rigid_segments import RigidSegments
@@ -134,6 +135,61 @@ MOVERS: Mapping[str, AbstractMover] = {
     "network": ByNetwork(),
     "segments": BySegments(),
 }
+
+
+class AbstractOccupancy(abc.ABC):
+    """What becomes of the amplitudes of moved Gaussians."""
+
+    @abc.abstractmethod
+    def beside(
+        self,
+        key: PRNGKeyArray,
+        displacement: AbstractDisplacement,
+        rest: Reference,
+        settings: TrainedSettings,
+    ) -> AbstractDisplacement:
+        """The displacement, with what changes amplitudes."""
+
+    @abc.abstractmethod
+    def moved(self, displacement: Any) -> Any:
+        """The displacement alone."""
+
+    @abc.abstractmethod
+    def trained(self, displacement: Any) -> list[Any]:
+        """The parts of it that training moves, those of the displacement left out."""
+
+
+@final
+class Fixed(AbstractOccupancy):
+    """They stay."""
+
+    def beside(self, key, displacement, rest, settings):
+        return displacement
+
+    def moved(self, displacement):
+        return displacement
+
+    def trained(self, displacement):
+        return []
+
+
+@final
+class Learned(AbstractOccupancy):
+    """By a network at anchors."""
+
+    def beside(self, key, displacement, rest, settings):
+        centres, reach = anchor_places(rest.mixture, settings.bodies, settings.reach)
+        layers = settings.decoder_layers
+        return _single(neural_amplitudes(key, displacement, centres, reach, layers))
+
+    def moved(self, displacement):
+        return displacement.displacement
+
+    def trained(self, displacement):
+        return [displacement.parameters]
+
+
+OCCUPANCIES: Mapping[str, AbstractOccupancy] = {"fixed": Fixed(), "learned": Learned()}
 
 
 class AbstractReader(abc.ABC):

@@ -19,7 +19,7 @@ from ..volumes.displaced import DisplacedMixture
 from .consensus_setting import ConsensusSetting
 from .image_preparation import image_loader, pose_latents
 from .mixture_reference import Reference, reference_of
-from .trained_model import MOVERS, READERS
+from .trained_model import MOVERS, OCCUPANCIES, READERS
 from .trained_settings import TrainedSettings
 
 _BATCH = 64  # images to a step: more steps find more than better ones do
@@ -74,8 +74,12 @@ class TrainedSetting(ConsensusSetting):
     def untrained(self) -> Model:
         """The reference at rest, and an encoder that tells nothing yet."""
         config, rest = self.config, self.reference
-        first, second = jax.random.split(jax.random.key(config.seed))
+        key = jax.random.key(config.seed)
+        first, second = jax.random.split(key)
         displacement = MOVERS[config.displacement].displacement(first, rest, config)
+        displacement = OCCUPANCIES[config.occupancy].beside(
+            jax.random.fold_in(key, 2), displacement, rest, config
+        )
         encoder = READERS[config.encoder].encoder(second, rest.mixture, config, self.box)
         volume = DisplacedMixture(rest.mixture, displacement)
         return Model(volume, self.noise, self.prior, Encoded(encoder))

@@ -22,6 +22,8 @@ class TrainedSettings(MixtureSettings):
     latent has coordinates, their widths learned; regions: rigid regions that follow these modes."""
     softest: float = 4.0
     """Å: root mean square displacement of the softest mode per unit of its latent, at first."""
+    occupancy: Literal["fixed", "learned"] = "fixed"
+    """Whether parts may also come and go with the latent: amplitudes by a network at anchors."""
     bodies: int = 32
     """Number of anchors or segments; at most one to three Gaussians."""
     reach: float | None = None

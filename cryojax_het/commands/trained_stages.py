@@ -14,7 +14,7 @@ from ..inference.encoders.encoded import Encoded
 from ..inference.model import Model
 from ..inference.training.balance import AbstractBalance, AsGivenBalance
 from ..volumes.displaced import DisplacedMixture
-from .trained_model import MOVERS, READERS
+from .trained_model import MOVERS, OCCUPANCIES, READERS
 from .trained_restraints import balance_of, restraints_of
 from .trained_setting import TrainedSetting
 from .trained_settings import TrainedSettings
@@ -110,7 +110,8 @@ class Variability(Stage):
         assert self.config is not None
         mover, reader = MOVERS[self.config.displacement], READERS[self.config.encoder]
         assert isinstance(model.posterior, Encoded)
-        parts = mover.trained(displaced(model).displacement)
+        occupancy, whole = OCCUPANCIES[self.config.occupancy], displaced(model).displacement
+        parts = [*mover.trained(occupancy.moved(whole)), *occupancy.trained(whole)]
         parts = [*_gaussians(model), *parts] if self.config.gaussians_are_free else parts
         return [*parts, *reader.trained(model.posterior.encoder)]
 

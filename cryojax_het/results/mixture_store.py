@@ -22,6 +22,7 @@ from ..volumes.anchors import Anchors
 from ..volumes.displaced import DisplacedMixture
 from ..volumes.displacement import AbstractDisplacement
 from ..volumes.gaussian_mixture import GaussianMixture
+from ..volumes.neural_amplitudes import NeuralAmplitudes
 from ..volumes.neural_displacement import NeuralDisplacement
 from ..volumes.normal_modes import NormalModes
 from ..volumes.rigid_segments import RigidSegments
@@ -29,7 +30,7 @@ from ..volumes.scaled_modes import ScaledModes
 from .disk import explained, write_text
 from .movement import AbstractMovement, ByModes
 from .run import RunFolder
-from .trained_movements import ByAnchors, ByNetwork, ByScaledModes, BySegments
+from .trained_movements import ByAmplitudes, ByAnchors, ByNetwork, ByScaledModes, BySegments
 
 FORMAT = 1
 
@@ -57,12 +58,16 @@ class StoredMixture:
         return Frames(atoms=self.atoms, positions=self.atoms.positions + moved)
 
 
-MOVEMENTS: Mapping[type[AbstractDisplacement], AbstractMovement] = {
+_MOTIONS: Mapping[type[AbstractDisplacement], AbstractMovement] = {
     NormalModes: ByModes(),
     Anchors: ByAnchors(),
     RigidSegments: BySegments(),
     NeuralDisplacement: ByNetwork(),
     ScaledModes: ByScaledModes(),
+}
+MOVEMENTS: Mapping[type[AbstractDisplacement], AbstractMovement] = {
+    **_MOTIONS,
+    NeuralAmplitudes: ByAmplitudes(_MOTIONS),
 }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..volumes.anchors import Anchors
 from ..volumes.atom_codes import PositionalEncoding
+from ..volumes.neural_amplitudes import neural_amplitudes
 from ..volumes.neural_displacement import neural_displacement
 from ..volumes.neural_motions import NeuralMotions, neural_motions
 from ..volumes.rigid_segments import RigidSegments
@@ -35,6 +36,45 @@ class ByAnchors(AbstractMovement):
     def restored(self, arrays, about):
         motion = _motions(arrays, about)
         return Anchors(jnp.asarray(arrays["centres"]), jnp.asarray(arrays["reach"]), motion)
+
+
+@final
+class ByAmplitudes(AbstractMovement):
+    """Occupancies by a network beside another displacement, which `kept` tells how to keep."""
+
+    def __init__(self, kept: Mapping[type, AbstractMovement]):
+        self.kept = kept
+
+    def arrays(self, displacement):
+        inner = self._of(displacement.displacement).arrays(displacement.displacement)
+        own = _host({"centres": displacement.centres, "reach": displacement.reach})
+        own |= _weights(displacement.parameters)
+        return own | {f"inner.{name}": value for name, value in inner.items()}
+
+    def about(self, displacement):
+        network, inner = displacement.network, displacement.displacement
+        return {
+            "layers": [network.width, network.depth],
+            "inner": type(inner).__name__,
+            "moved": self._of(inner).about(inner),
+        }
+
+    def restored(self, arrays, about):
+        known = {kind.__name__: movement for kind, movement in self.kept.items()}
+        inside = {
+            name.removeprefix("inner."): value
+            for name, value in arrays.items()
+            if name.startswith("inner.")
+        }
+        inner = known[about["inner"]].restored(inside, about["moved"])
+        centres, reach = jnp.asarray(arrays["centres"]), jnp.asarray(arrays["reach"])
+        both = neural_amplitudes(_KEY, inner, centres, reach, tuple(about["layers"]))
+        return eqx.tree_at(lambda b: b.parameters, both, _filled(both.parameters, arrays))
+
+    def _of(self, displacement) -> AbstractMovement:
+        if type(displacement) not in self.kept:
+            raise TypeError(f"Occupancies beside {type(displacement).__name__} cannot be kept.")
+        return self.kept[type(displacement)]
 
 
 @final

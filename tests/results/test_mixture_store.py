@@ -24,6 +24,7 @@ from cryojax_het.volumes.atom_codes import PositionalEncoding
 from cryojax_het.volumes.displaced import DisplacedMixture
 from cryojax_het.volumes.gaussian_mixture import GaussianMixture
 from cryojax_het.volumes.mode_regions import mode_regions
+from cryojax_het.volumes.neural_amplitudes import neural_amplitudes
 from cryojax_het.volumes.neural_displacement import neural_displacement
 from cryojax_het.volumes.neural_motions import neural_motions
 from cryojax_het.volumes.normal_modes import NormalModes
@@ -140,7 +141,9 @@ def test_trajectories_run_through_the_images(stored, folder):
         np.testing.assert_allclose(kept["variances"], found.variances)
 
 
-@pytest.mark.parametrize("kind", ["anchors", "segments", "network", "modes", "regions"])
+@pytest.mark.parametrize(
+    "kind", ["anchors", "segments", "network", "modes", "regions", "occupancies"]
+)
 def test_networks_come_back_with_all_their_weights(stored, folder, kind):
     key = jax.random.key(1)
     motion = neural_motions(key, 3, 2, (8, 2), (0.2, 1.5))
@@ -154,6 +157,9 @@ def test_networks_come_back_with_all_their_weights(stored, folder, kind):
             np.repeat([0, 1], 3),
             np.ones((2, 6, 3)) * [1.0, 0.5, 0.2],
         ),
+        "occupancies": lambda: neural_amplitudes(
+            key, Anchors(positions[:3], 4.0, motion), positions[:2], jnp.asarray(5.0), (8, 1)
+        ),
         "network": lambda: neural_displacement(
             key, PositionalEncoding(40.0, 3), positions, 2, (8, 2), (1.0, 1.0, 1.0, 0.1)
         ),
@@ -165,4 +171,5 @@ def test_networks_come_back_with_all_their_weights(stored, folder, kind):
     found = load_mixture(folder).volume
     z = jnp.array([0.3, -0.7])
     np.testing.assert_array_equal(found.at(z).positions, volume.at(z).positions)
+    np.testing.assert_array_equal(found.at(z).amplitudes, volume.at(z).amplitudes)
     assert not np.allclose(found.at(z).positions, positions)
