@@ -13,10 +13,12 @@ import sys
 from pathlib import Path
 
 COMMON = ["--starts", 4, "--steps", 12, "--kept", 2, "--calibration-images", 256]
+FRAMES = ("AdK-DIMS", "adk/adk_dims.dcd", "adk/adk.psf")
 # The set, what it was simulated from, its topology, the structure, flags.
 RUNS = {
-    "AdK-closed": ("AdK-DIMS", "adk/adk_dims.dcd", "adk/adk.psf", "adk/1ake.pdb", ["--modes", 8]),
-    "AdK-open": ("AdK-DIMS", "adk/adk_dims.dcd", "adk/adk.psf", "adk/4ake.pdb", ["--modes", 8]),
+    "AdK-closed": (*FRAMES, "adk/1ake.pdb", ["--modes", 8]),
+    "AdK-open": (*FRAMES, "adk/4ake.pdb", ["--modes", 8]),
+    "AdK-open-two": (*FRAMES, "adk/4ake.pdb", ["--modes", 8, "--beads", "two"]),
     "CaM-map": ("CaM-1D", "calmodulin/morph_1cfd_to_3cln.tar.gz", None, None, []),
 }
 
