@@ -35,3 +35,13 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared data: {folder} is not a folder (set CRYOJAX_HET_DATA)")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="module")
+def room_for_programs():
+    """Compiled programs of earlier modules go before the kernel's limit of mapped regions, some
+    65,000 a process, is near: beyond it XLA dies."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.is_file() and len(maps.read_text().splitlines()) > 30_000:
+        jax.clear_caches()
