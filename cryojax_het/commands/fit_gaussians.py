@@ -22,14 +22,13 @@ class GaussiansConfig(TrainedSettings):
 class DynamightConfig(TrainedSettings):
     """Settings of a fit as DynaMight's (Schwab et al. 2024, Nat. Methods 21): pseudo-atoms moved
     each on its own, by a network that is told their places, neighbours held together; latents read
-    off pixels."""
+    off pixels. `--balance 0.9` weighs the elastic network as there, which holds noisy sets back."""
 
     volume: Literal["dynamight"] = "dynamight"
     """Pseudo-atoms moved each on its own."""
     displacement: Literal["anchors", "network", "segments", "modes", "regions"] = "network"
     encoder: Literal["score", "pixels"] = "pixels"
     elastic: float = 1.0
-    balance: float | None = 0.9
 
 
 @final

@@ -71,7 +71,7 @@ def test_terms_without_weight_are_left_out(world, tmp_path):
 
 
 def test_pseudo_atoms_have_an_elastic_network(world, tmp_path):
-    config = DynamightConfig(particles=tmp_path / "a.star", output=tmp_path)
+    config = DynamightConfig(particles=tmp_path / "a.star", output=tmp_path, balance=0.9)
     reference = reference_of(config, world[1])
     held = restraints_of(config, reference)
     assert held is not None
