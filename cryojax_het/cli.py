@@ -242,7 +242,7 @@ def _guarded(command: Callable[[Sequence[str]], None], line: Sequence[str]) -> i
         # The reader of a pipe went away; what is left in the buffer has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, OSError, ImportError, MemoryError) as error:
+    except (ValueError, OSError, ImportError, MemoryError, FloatingPointError) as error:
         if "--debug" in line:
             traceback.print_exc()
         return _fail(_sentence(error))

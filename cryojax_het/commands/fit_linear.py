@@ -57,13 +57,7 @@ def fit_linear(config: LinearConfig, command: Sequence[str]) -> dict:
     Raises `ValueError` and `OSError`, saying what is wrong and the remedy, before anything is
     written where the input is at fault.
     """
-    from ..inference.devices import keep_compilations, use_cpu_devices
+    from .fit_start import opened_data
     from .linear_run import run
-    from .reconstruct_data import load_data
-    from .reconstruct_method import affordable_devices, choose_method
 
-    data = load_data(config)
-    keep_compilations()
-    method = choose_method("auto", data.size)
-    use_cpu_devices(config.devices or affordable_devices(method, data.size))
-    return run(config, data, command)
+    return run(config, opened_data(config), command)

@@ -83,16 +83,10 @@ def fit_modes(config: ModesConfig, command: Sequence[str]) -> dict:
     Raises `ValueError` and `OSError`, saying what is wrong and the remedy, before anything is
     written where the input is at fault.
     """
-    from ..inference.devices import keep_compilations, use_cpu_devices
+    from .fit_start import opened_data
     from .mixture_reference import structure_atoms
     from .modes_run import run
-    from .reconstruct_data import load_data
-    from .reconstruct_method import affordable_devices, choose_method
 
     if config.structure is not None:
         structure_atoms(config)  # a file that cannot be read is told at once
-    data = load_data(config)
-    keep_compilations()
-    method = choose_method("auto", data.size)
-    use_cpu_devices(config.devices or affordable_devices(method, data.size))
-    return run(config, data, command)
+    return run(config, opened_data(config), command)

@@ -20,9 +20,9 @@ from ..inference.posteriors.band_limited import without_shells
 from ..inference.posteriors.linear_gaussian import of_statistics
 from ..inference.requirements import gaussian_noise, linear_volume, local_prior
 from ..inference.updates.principal_volumes import shell_power
-from ..particles.mrc import MrcVolume
 from ..results.run import RunFolder
 from ..volumes.linear import FourierLinear
+from .consensus_output import latent_tables, write_data, write_map
 from .linear_fit import Fitted, linear_volume_of
 from .linear_setting import LinearSetting
 
@@ -38,8 +38,10 @@ def write_outputs(setting: LinearSetting, folder: RunFolder, fitted: Fitted) -> 
     """
     volumes, log_likelihood = _last_pass(setting, folder, fitted)
     if jax.process_index() == 0:
-        _write_maps(setting, folder, volumes)
-        _write_tables(setting, folder)
+        write_map(setting, folder, "mean", volumes[0])
+        for number, component in enumerate(volumes[1:], start=1):
+            write_map(setting, folder, f"component_{number:02d}", component)
+        write_data(setting, folder)
     variance = np.sum(volumes[1:].reshape(len(volumes) - 1, -1) ** 2, axis=1)
     return {
         "images": len(setting.data.particles),
@@ -62,7 +64,7 @@ def _last_pass(setting: LinearSetting, folder: RunFolder, fitted: Fitted):
     posterior = setting.posterior(setting.latent_box)
     model = Model(volume.prepare(grid), setting.noise, setting.prior, posterior)
     state = update.under(jnp.asarray(_full_power(setting, fitted)))
-    table = _tables(folder, len(setting.data.particles), count)
+    table = latent_tables(folder, len(setting.data.particles), count)
     plan = setting.plan(np.arange(len(setting.data.particles)), loader)
     total, hidden = 0.0, jax.process_index() != 0
     bar = tqdm(
@@ -134,17 +136,6 @@ def _full_power(setting: LinearSetting, fitted: Fitted) -> Float[np.ndarray, "q 
     return power
 
 
-def _tables(folder: RunFolder, images: int, count: int):
-    table = folder.latents()
-    shapes = {"conformation": (count,), "conformation_covariance": (count, count)}
-    shapes |= {"rotation": (3, 3), "shift": (2,), "contrast": ()}
-    shapes |= {"log_likelihood": (), "log_likelihood_mean": ()}
-    if jax.process_index() == 0:
-        for name, shape in shapes.items():
-            table.create(name, (images, *shape))
-    return table
-
-
 def _write_rows(table, rows) -> None:
     belief, flat, index, weight = rows
     assert isinstance(belief, LinearGaussian)
@@ -155,21 +146,3 @@ def _write_rows(table, rows) -> None:
     found |= {"log_likelihood": belief.log_likelihood, "log_likelihood_mean": flat}
     for name, values in found.items():
         table.write(name, index[real], values[real])
-
-
-def _write_maps(setting: LinearSetting, folder: RunFolder, volumes) -> None:
-    spacing = float(setting.grid(setting.data.size).pixel_size)
-    as_map = lambda data: MrcVolume(np.asarray(data, np.float32), (spacing, spacing, spacing))
-    folder.write_volume("mean", as_map(volumes[0]))
-    for number, component in enumerate(volumes[1:], start=1):
-        folder.write_volume(f"component_{number:02d}", as_map(component))
-    folder.write_volume("mask", as_map(setting.mask(setting.data.size)))
-    for name in ("half1", "half2"):
-        folder.write_volume(name, setting.consensus.folder.volume(name))
-
-
-def _write_tables(setting: LinearSetting, folder: RunFolder) -> None:
-    """What later steps need of the data: the noise, and the half-set of each image."""
-    analysis = folder.folder("analysis")
-    np.save(analysis / "noise.npy", np.asarray(setting.noise.power))
-    np.save(analysis / "half.npy", setting.data.particles.half)

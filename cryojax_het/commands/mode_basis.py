@@ -16,6 +16,7 @@ from ..structures.nearest_nodes import nearest_nodes
 from ..structures.network import Network, UniformSprings
 from ..structures.partition import residue_numbers
 from .mixture_reference import Reference
+from .mixture_settings import MixtureSettings
 
 LOG = logging.getLogger("cryojax_het")
 _RESIDUES = 15.0  # Å: cutoff for one node to a residue
@@ -39,6 +40,14 @@ class ModeBasis:
     collectivity: Float[np.ndarray, " k"]
     dropped: int
     cutoff: float
+
+
+def basis_of(
+    settings: MixtureSettings, reference: Reference, count: int, cutoff: float | None
+) -> ModeBasis:
+    """Of the structure that `settings` name, or else of the map's pseudo-atoms."""
+    of = basis_of_map if settings.structure is None else basis_of_structure
+    return of(reference, count, cutoff)
 
 
 def basis_of_structure(reference: Reference, count: int, cutoff: float | None) -> ModeBasis:

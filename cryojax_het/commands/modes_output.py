@@ -7,15 +7,11 @@ import numpy as np
 
 from ..inference.population import Population, Reweighted, chosen_population, reweighted
 from ..particles.files import replacing
-from ..particles.mrc import MrcVolume
-from ..results.conformation_paths import (
-    latent_components,
-    write_components,
-    write_trajectories,
-)
+from ..results.conformation_paths import write_conformations
 from ..results.disk import explained
-from ..results.mixture_store import StoredMixture, save_mixture
+from ..results.mixture_store import StoredMixture
 from ..results.run import RunFolder
+from .consensus_output import write_data, write_map
 from .modes_round import beliefs_of
 from .modes_setting import ModesSetting
 from .modes_state import State, volume_of
@@ -40,11 +36,9 @@ def write_outputs(setting: ModesSetting, folder: RunFolder, state: State) -> dic
     stored = StoredMixture(
         volume=volume_of(setting, state, unit), atoms=reference.atoms, follows=reference.follows
     )
-    save_mixture(folder, stored)
-    components = latent_components(latents)
-    write_components(folder, components)
-    trajectories = write_trajectories(folder, stored, components)
-    _write_maps(setting, folder)
+    trajectories = write_conformations(folder, stored, latents)
+    write_map(setting, folder, "mean", setting.consensus.mean)
+    write_data(setting, folder)
     basis = setting.basis
     return {
         "images": count,
@@ -99,17 +93,3 @@ def _write_latents(folder: RunFolder, found: Reweighted, unit) -> np.ndarray:
         table.create(name, array.shape)
         table.write(name, rows, array.astype(np.float32))
     return latents
-
-
-def _write_maps(setting: ModesSetting, folder: RunFolder) -> None:
-    """The consensus, and what later steps need of the data: the noise and the half-sets."""
-    spacing = float(setting.grid(setting.data.size).pixel_size)
-    voxel = (spacing, spacing, spacing)
-    named = {"mean": setting.consensus.mean, "mask": setting.mask(setting.data.size)}
-    for name, data in named.items():
-        folder.write_volume(name, MrcVolume(np.asarray(data, np.float32), voxel))
-    for name in ("half1", "half2"):
-        folder.write_volume(name, setting.consensus.folder.volume(name))
-    analysis = folder.folder("analysis")
-    np.save(analysis / "noise.npy", np.asarray(setting.noise.power))
-    np.save(analysis / "half.npy", setting.data.particles.half)

@@ -21,7 +21,7 @@ from ..particles.loader import HostLatents, Loader
 from .consensus_setting import ConsensusSetting
 from .fit_modes import ModesConfig
 from .mixture_reference import Reference, reference_of
-from .mode_basis import ModeBasis, basis_of_map, basis_of_structure
+from .mode_basis import ModeBasis, basis_of
 
 _BATCH = 32  # images: of each, several descents of a dozen derivatives are held
 _SMALLEST = 16  # pixels of the crop that is searched
@@ -52,8 +52,7 @@ class ModesSetting(ConsensusSetting):
     @cached_property
     def basis(self) -> ModeBasis:
         """The modes that it moves along."""
-        of = basis_of_map if self.config.structure is None else basis_of_structure
-        return of(self.reference, self.config.modes, self.config.cutoff)
+        return basis_of(self.config, self.reference, self.config.modes, self.config.cutoff)
 
     @cached_property
     def shape(self) -> Float[np.ndarray, " k"]:

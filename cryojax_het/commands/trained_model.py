@@ -4,8 +4,6 @@ import abc
 from collections.abc import Mapping
 from typing import Any, final
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -14,7 +12,7 @@ from ..inference.encoders.convolutional import convolutional_encoder
 from ..inference.encoders.encoder import AbstractEncoder
 from ..inference.encoders.score_gradient import score_gradient_encoder
 from ..structures.partition import residue_numbers
-from ..volumes.anchors import Anchors, anchor_centres
+from ..volumes.anchors import Anchors, anchor_centres, anchor_weights
 from ..volumes.atom_codes import PositionalEncoding
 from ..volumes.displacement import AbstractDisplacement
 from ..volumes.gaussian_mixture import GaussianMixture
@@ -22,11 +20,12 @@ from ..volumes.mode_regions import mode_regions
 from ..volumes.neural_amplitudes import neural_amplitudes
 from ..volumes.neural_displacement import neural_displacement
 from ..volumes.neural_motions import neural_motions
+from ..volumes.precision import single
 from ..volumes.rigid_segments import RigidSegments
 from ..volumes.scaled_modes import ScaledModes
 from ..volumes.segments import even_segments
 from .mixture_reference import Reference
-from .mode_basis import ModeBasis, basis_of_map, basis_of_structure
+from .mode_basis import basis_of
 from .trained_settings import TrainedSettings
 
 _TURN, _SHIFT = 0.1, 1.0  # radians and Å of a network's output of 1
@@ -58,7 +57,7 @@ class ByAnchors(AbstractMover):
         units = (_TURN, _SHIFT)
         count, layers = len(centres), settings.decoder_layers
         motion = neural_motions(key, count, settings.latent, layers, units)
-        return Anchors(centres, reach, _single(motion))
+        return Anchors(centres, reach, single(motion))
 
     def trained(self, displacement):
         return [displacement.motion.parameters]
@@ -88,7 +87,7 @@ class BySegments(AbstractMover):
         count = _bodies(rest.mixture, settings.bodies)
         layers, units = settings.decoder_layers, (_TURN, _SHIFT)
         motion = neural_motions(key, count, settings.latent, layers, units)
-        return RigidSegments(even_segments(places_in_chain(rest), count), _single(motion))
+        return RigidSegments(even_segments(places_in_chain(rest), count), single(motion))
 
     def trained(self, displacement):
         segments = displacement.segments
@@ -101,7 +100,7 @@ class ByModes(AbstractMover):
 
     def displacement(self, key, rest, settings):
         del key
-        basis = mode_basis(rest, settings)
+        basis = basis_of(settings, rest, settings.latent, None)
         width = np.log(settings.softest / np.sqrt(basis.eigenvalues))
         real = lambda values: jnp.asarray(values, jnp.float32)
         return ScaledModes(real(basis.vectors), real(width))
@@ -116,13 +115,13 @@ class ByRegions(AbstractMover):
 
     def displacement(self, key, rest, settings):
         del key
-        basis = mode_basis(rest, settings)
+        basis = basis_of(settings, rest, settings.latent, None)
         width = settings.softest / np.sqrt(basis.eigenvalues)
         positions = np.asarray(rest.mixture.positions, np.float64)
         centres = anchor_centres(positions, _bodies(rest.mixture, settings.bodies))
         near = np.linalg.norm(positions[:, None] - centres, axis=2).argmin(axis=1)
         region = np.unique(near, return_inverse=True)[1].astype(np.int64)
-        return _single(mode_regions(positions, region, basis.vectors * width[:, None, None]))
+        return single(mode_regions(positions, region, basis.vectors * width[:, None, None]))
 
     def trained(self, displacement):
         return [displacement.motion.turns, displacement.motion.shifts]
@@ -180,7 +179,7 @@ class Learned(AbstractOccupancy):
     def beside(self, key, displacement, rest, settings):
         centres, reach = anchor_places(rest.mixture, settings.bodies, settings.reach)
         layers = settings.decoder_layers
-        return _single(neural_amplitudes(key, displacement, centres, reach, layers))
+        return single(neural_amplitudes(key, displacement, centres, reach, layers))
 
     def moved(self, displacement):
         return displacement.displacement
@@ -238,12 +237,6 @@ class OfScore(AbstractReader):
 READERS: Mapping[str, AbstractReader] = {"pixels": OfPixels(), "score": OfScore()}
 
 
-def mode_basis(rest: Reference, settings: TrainedSettings) -> ModeBasis:
-    """As many modes as the latent has coordinates."""
-    of = basis_of_map if settings.structure is None else basis_of_structure
-    return of(rest, settings.latent, None)
-
-
 def places_in_chain(rest: Reference) -> Float[Array, " j"]:
     """Of each Gaussian, the mean number of the residues that follow it."""
     count = len(rest.mixture.positions)
@@ -266,20 +259,5 @@ def anchor_places(
     return jnp.asarray(centres, jnp.float32), jnp.float32(reach)
 
 
-def anchor_weights(
-    positions: Float[Array, "j 3"], centres: Float[Array, "a 3"], reach: Float[Array, ""]
-) -> Float[Array, "j a"]:
-    """How much each Gaussian follows each anchor."""
-    from ..volumes.skinning import free_motions
-
-    return Anchors(centres, reach, free_motions(len(centres), _TURN, _SHIFT)).weights(positions)
-
-
 def _bodies(mixture, wanted):
     return max(1, min(wanted, len(mixture.positions) // _ATOMS_PER_BODY))
-
-
-def _single(tree: Any) -> Any:
-    """Networks are made in the default precision; the images are in single."""
-    real = lambda x: x.astype(jnp.float32) if eqx.is_inexact_array(x) else x
-    return jax.tree.map(real, tree)

@@ -13,6 +13,8 @@ class TrainedSettings(MixtureSettings):
     A base for the settings of methods of `fit`.
     """
 
+    batch: int | None = None
+    """Images of a step; None: 64, or an eighth of them all where these are few."""
     latent: int = 4
     """Coordinates of the latent; those that are not needed stay at the prior."""
     displacement: Literal["anchors", "network", "segments", "modes", "regions"] = "anchors"

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ..inference.encoders.encoded import Encoded
 from ..inference.model import Model
+from ..inference.structural.restraint import AbstractRestraint
 from ..inference.training.balance import AbstractBalance, AsGivenBalance
 from ..volumes.displaced import DisplacedMixture
 from .trained_model import MOVERS, OCCUPANCIES, READERS
@@ -26,14 +27,14 @@ _WIDTH = 2.0  # likewise, Å
 _DRAWN = 32  # conformations that restraints are adapted to
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stage(abc.ABC):
     """Epochs in which some of the model moves."""
 
     name: str
     epochs: int
     warm: float = 0.0  # epochs until the divergence has its full weight
-    restraint: Any = field(default=None, repr=False)
+    restraint: AbstractRestraint | None = field(default=None, repr=False)
     balance: AbstractBalance = field(default_factory=AsGivenBalance)
 
     @abc.abstractmethod
@@ -44,7 +45,7 @@ class Stage(abc.ABC):
     def prepared(self, setting: TrainedSetting, model: Model) -> Model:
         """The model that the stage starts with."""
 
-    def adapted(self, model: Model, key: PRNGKeyArray) -> Any:
+    def adapted(self, model: Model, key: PRNGKeyArray) -> AbstractRestraint | None:
         """The restraint for structures as the model now makes them of latents of the prior."""
         if self.restraint is None:
             return None
@@ -100,14 +101,13 @@ class Neutral(Stage):
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Variability(Stage):
     """Both networks, and the Gaussians, which the consensus had blurred where they move."""
 
-    config: TrainedSettings | None = None
+    config: TrainedSettings
 
     def moving(self, model):
-        assert self.config is not None
         mover, reader = MOVERS[self.config.displacement], READERS[self.config.encoder]
         assert isinstance(model.posterior, Encoded)
         occupancy, whole = OCCUPANCIES[self.config.occupancy], displaced(model).displacement
@@ -127,7 +127,14 @@ def stages_of(setting: TrainedSetting) -> list[Stage]:
     config = setting.config
     stages: list[Stage] = []
     if config.neutral_epochs and config.gaussians_are_free:
-        stages.append(Neutral("neutral", config.neutral_epochs))
+        stages.append(Neutral(name="neutral", epochs=config.neutral_epochs))
     warm = config.warm_up * config.epochs
-    held = restraints_of(config, setting.reference), balance_of(config)
-    return [*stages, Variability("variability", config.epochs, warm, *held, config=config)]
+    moving = Variability(
+        name="variability",
+        epochs=config.epochs,
+        warm=warm,
+        restraint=restraints_of(config, setting.reference),
+        balance=balance_of(config),
+        config=config,
+    )
+    return [*stages, moving]

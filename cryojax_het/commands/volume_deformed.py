@@ -2,9 +2,8 @@
 by the displacement that the run found."""
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
@@ -25,6 +24,7 @@ from ..particles.loader import HostLatents, Loader, Placement
 from ..results.mixture_store import load_mixture
 from ..volumes.carried import carried
 from ..volumes.displaced import DisplacedMixture
+from ..volumes.precision import single
 from ..volumes.relative import Relative
 from .image_preparation import prepared_pixels
 from .reconstruct_data import Data, load_data
@@ -84,7 +84,7 @@ class DeformedMaker(AbstractMaker):
             jnp.asarray(flat),
             jnp.asarray(positions, jnp.float32),
             grid.pixel_size,
-            _single(carried(own, places, positions, _spacing(places))),
+            single(carried(own, places, positions, _spacing(places))),
             self.data.size,
         )
         noise = ColouredNoise(jnp.asarray(self.run.noise(), jnp.float32))
@@ -118,8 +118,3 @@ def _spacing(places) -> float:
 
     count = min(9, len(places))
     return float(np.mean(np.asarray(KDTree(places).query(places, count)[0])[:, 1:]))
-
-
-def _single(tree: Any) -> Any:
-    real = lambda x: x.astype(jnp.float32) if jnp.issubdtype(x.dtype, jnp.floating) else x
-    return jax.tree.map(lambda x: real(x) if isinstance(x, jax.Array) else x, tree)

@@ -18,7 +18,7 @@ from ..structures.frames import Frames
 from ..structures.write_models import write_mmcif, write_pdb
 from ..structures.write_trajectory import write_dcd
 from .disk import explained
-from .mixture_store import StoredMixture
+from .mixture_store import StoredMixture, save_mixture
 from .run import RunFolder
 
 LOG = logging.getLogger("cryojax_het")
@@ -36,6 +36,16 @@ class LatentComponents:
     axes: Float[np.ndarray, "d d"]
     variances: Float[np.ndarray, " d"]
     coordinates: Float[np.ndarray, "n d"]
+
+
+def write_conformations(
+    folder: RunFolder, stored: StoredMixture, latents: Float[np.ndarray, "n d"]
+) -> list[str]:
+    """The model, the principal components of its latents, and trajectories; the names of these."""
+    save_mixture(folder, stored)
+    components = latent_components(latents)
+    write_components(folder, components)
+    return write_trajectories(folder, stored, components)
 
 
 def latent_components(latents: Float[np.ndarray, "n d"]) -> LatentComponents:

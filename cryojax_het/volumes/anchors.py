@@ -33,14 +33,21 @@ class Anchors(AbstractDisplacement):
 
     def weights(self, positions: Float[Array, "j 3"]) -> Float[Array, "j a"]:
         """How much each atom follows each anchor."""
-        # |r|² is the same for all anchors of an atom, and cancels.
-        near = jnp.matmul(positions, self.centres.T, precision="highest")
-        near = near - 0.5 * jnp.sum(self.centres**2, axis=1)
-        return jax.nn.softmax(near / self.reach**2, axis=1)
+        return anchor_weights(positions, self.centres, self.reach)
 
     def change(self, latent, positions):
         motions = self.motion.motions(latent)
         return Change(blended(self.weights(positions), self.centres, motions, positions))
+
+
+def anchor_weights(
+    positions: Float[Array, "j 3"], centres: Float[Array, "a 3"], reach: Float[Array, ""]
+) -> Float[Array, "j a"]:
+    """`w_ja ∝ exp(-½|r_j - c_a|²/ℓ²)`, rows of which add up to 1."""
+    # |r|² is the same for all anchors of an atom, and cancels.
+    near = jnp.matmul(positions, centres.T, precision="highest")
+    near = near - 0.5 * jnp.sum(centres**2, axis=1)
+    return jax.nn.softmax(near / reach**2, axis=1)
 
 
 def anchor_centres(positions: Float[np.ndarray, "j 3"], count: int) -> Float[np.ndarray, "a 3"]:

@@ -5,31 +5,15 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..imaging.grid import FourierGrid
 from . import normal_modes
-from .anchors import Anchors
+from .anchors import anchor_weights
 from .displaced import DisplacedMixture
 from .displacement import AbstractDisplacement
 from .mixture import Change
-from .skinning import free_motions
-
-
-class _Network(nn.Module):
-    """A multilayer perceptron with smooth activations and a last layer of 0."""
-
-    width: int
-    depth: int
-    outputs: int
-
-    @nn.compact
-    def __call__(self, hidden):
-        dense = lambda size, **options: nn.Dense(size, param_dtype=hidden.dtype, **options)
-        for _ in range(self.depth):
-            hidden = nn.silu(dense(self.width)(hidden))
-        return dense(self.outputs, use_bias=False, kernel_init=nn.initializers.zeros)(hidden)
+from .neural_perceptron import SmallPerceptron
 
 
 class NeuralAmplitudes(AbstractDisplacement):
@@ -43,14 +27,13 @@ class NeuralAmplitudes(AbstractDisplacement):
     centres: Float[Array, "a 3"]
     reach: Float[Array, ""]
     parameters: dict[str, Any]
-    network: _Network = eqx.field(static=True)
+    network: SmallPerceptron = eqx.field(static=True)
     latent_size: int = eqx.field(static=True)
 
     def change(self, latent, positions):
         own = self.displacement.change(latent, positions)
         out = jnp.asarray(self.network.apply({"params": self.parameters}, latent))
-        still = free_motions(len(self.centres), 1.0, 1.0)
-        weights = Anchors(self.centres, self.reach, still).weights(positions)
+        weights = anchor_weights(positions, self.centres, self.reach)
         logs = jnp.matmul(weights, out.astype(positions.dtype), precision="highest")
         logs = logs if own.amplitude is None else own.amplitude + logs
         return Change(own.displacement, logs, own.width)
@@ -64,7 +47,7 @@ def neural_amplitudes(
     layers: tuple[int, int] = (64, 2),
 ) -> NeuralAmplitudes:
     """One that changes nothing until it is trained. `layers`: width and number of the hidden."""
-    network, size = _Network(*layers, outputs=len(centres)), displacement.latent_size
+    network, size = SmallPerceptron(*layers, outputs=len(centres)), displacement.latent_size
     parameters = dict(network.init(key, jnp.zeros(size, centres.dtype))["params"])
     return NeuralAmplitudes(
         displacement=displacement,

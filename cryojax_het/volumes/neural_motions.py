@@ -5,35 +5,20 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
 from jaxtyping import PRNGKeyArray
 
 from ..imaging.grid import FourierGrid
 from . import anchors
 from .displaced import DisplacedMixture
+from .neural_perceptron import SmallPerceptron
 from .skinning import AbstractMotions, RigidMotions
-
-
-class _Network(nn.Module):
-    """A multilayer perceptron with smooth activations and a last layer of 0."""
-
-    width: int
-    depth: int
-    outputs: int
-
-    @nn.compact
-    def __call__(self, hidden):
-        dense = lambda size, **options: nn.Dense(size, param_dtype=hidden.dtype, **options)
-        for _ in range(self.depth):
-            hidden = nn.silu(dense(self.width)(hidden))
-        return dense(self.outputs, use_bias=False, kernel_init=nn.initializers.zeros)(hidden)
 
 
 class NeuralMotions(AbstractMotions):
     """`(ω, t)_m = (angle, shift) · f(z)_m`, `f` a multilayer perceptron; radians and Å."""
 
     parameters: dict[str, Any]
-    network: _Network = eqx.field(static=True)
+    network: SmallPerceptron = eqx.field(static=True)
     angle: float = eqx.field(static=True)
     shift: float = eqx.field(static=True)
     latent_size: int = eqx.field(static=True)
@@ -54,7 +39,7 @@ def neural_motions(
 
     `layers`: width and number of the hidden ones; `units`: radians and Å of an output of 1.
     """
-    network = _Network(*layers, outputs=6 * bodies)
+    network = SmallPerceptron(*layers, outputs=6 * bodies)
     parameters = dict(network.init(key, jnp.zeros(latent_size))["params"])
     angle, shift = units
     return NeuralMotions(

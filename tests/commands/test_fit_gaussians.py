@@ -166,6 +166,11 @@ def test_as_dynamight_neighbours_hold_together(simulated, tmp_path):
     assert last["energy"] > 0
 
 
+def gains(folder):
+    """Per image, epoch by epoch."""
+    return [json.loads(line)["gain"] for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
 def test_modes_are_taught_and_regions_follow_them(simulated, tmp_path):
     options = {**FAST, "epochs": 4, "neutral_epochs": 0}
     taught = DeepModesConfig(
@@ -177,6 +182,9 @@ def test_modes_are_taught_and_regions_follow_them(simulated, tmp_path):
         **options,
     )
     fitted(taught)
+    untaught = replace(taught, output=tmp_path / "untaught", lesson_images=0)
+    fitted(untaught)
+    assert gains(taught.output)[0] > gains(untaught.output)[0] + 0.5  # of the first epoch
     found, rest = (latents(taught.output, n) for n in ("log_likelihood", "log_likelihood_mean"))
     assert np.mean(found - rest) > 1
     regions = RegionsConfig(particles=simulated.particles, output=tmp_path / "regions", **options)

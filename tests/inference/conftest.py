@@ -13,6 +13,8 @@ from cryojax_het.imaging.image import Batch, Latents, render
 from cryojax_het.imaging.optics import Optics
 from cryojax_het.volumes.gaussians import Gaussians
 
+from .rods_world import made
+
 
 @dataclass(frozen=True)
 class World:
@@ -81,3 +83,9 @@ def world():
 def tiny():
     """16 pixels of 4 Å."""
     return World(molecule(18.0, width=6.0), FourierGrid(16, 4.0))
+
+
+@pytest.fixture(scope="session")
+def rod_images():
+    """512 images whose latents have two coordinates."""
+    return made(512, 2, 1e-3)

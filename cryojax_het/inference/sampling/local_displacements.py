@@ -1,7 +1,5 @@
 """Normal modes and a displacement of every atom, sampled together for each image."""
 
-from typing import Protocol, runtime_checkable
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -18,17 +16,9 @@ from ..posteriors.draws import AbstractSampler, Chains, Start, each_image
 from ..posteriors.hamiltonian import Hamiltonian
 from ..posteriors.scaled_objective import ScaledObjective
 from ..prior import AbstractPrior
+from ..structural.restraint import AbstractRestraint
 
 _PROBES = 8  # random directions that estimate a mean curvature
-
-
-@runtime_checkable  # so that run-time type checks accept it as a hint
-class Restraint(Protocol):
-    """What a structure must not do to itself: the energy of positions."""
-
-    def energy(self, positions: Array) -> Array:
-        """Energy of `positions` `[j, 3]` (Å)."""
-        ...
 
 
 class DisplacedChains(eqx.Module):
@@ -62,7 +52,7 @@ class LocalDisplacements(AbstractPosterior[Draws]):
     `TypeError` for a volume that is not a `DisplacedMixture`.
     """
 
-    restraint: Restraint
+    restraint: AbstractRestraint
     temperature: Float[Array, ""] = eqx.field(converter=jnp.asarray)
     width: Float[Array, ""] = eqx.field(converter=jnp.asarray)
     sampler: AbstractSampler = Hamiltonian()

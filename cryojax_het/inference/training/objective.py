@@ -5,13 +5,16 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
 from ...imaging.grid import FourierGrid
-from ...imaging.image import Batch, render
+from ...imaging.image import Batch, Latents, render
 from ...imaging.marginal import log_marginal_contrast
+from ...imaging.noise import AbstractGaussianNoise
+from ...imaging.optics import Optics
 from ..model import Model
 from ..posterior import Gaussian
+from ..prior import LocalPrior
 from ..requirements import gaussian_noise, local_prior
 
 
@@ -42,20 +45,34 @@ def evidence_terms(
     mean = belief.latents.conformation
     width = jnp.sqrt(jnp.diagonal(belief.covariance, axis1=1, axis2=2))
     drawn = mean + width * jax.random.normal(key, mean.shape, mean.dtype)
-    contrast = (prior.contrast_mean, prior.contrast_width)
     volume: Any = model.volume.prepare(grid)
 
-    def gain(image, latents, optics, conformation):
-        own = noise.of_group(optics.group)
-        places = lambda t: (t.conformation, t.contrast)
-        unit = eqx.tree_at(places, latents, (conformation, jnp.ones_like(latents.contrast)))
-        rendered = render(volume, unit, optics, grid)
-        nothing = own.log_prob(image, jnp.zeros_like(image), grid)
-        return log_marginal_contrast(own, image, rendered, contrast, grid) - nothing
+    def one(image, latents, optics, conformation):
+        there = eqx.tree_at(lambda t: t.conformation, latents, conformation)
+        return gain(volume, (noise, prior), (image, there, optics), grid)
 
-    found = jax.vmap(gain)(batch.images, belief.latents, batch.optics, drawn)
+    found = jax.vmap(one)(batch.images, belief.latents, batch.optics, drawn)
     divergence = 0.5 * (mean**2 + width**2 - 1) - jnp.log(width)
     return Terms(found, divergence, drawn), belief
+
+
+def gain(
+    volume: Any,
+    known: tuple[AbstractGaussianNoise, LocalPrior],
+    seen: tuple[Complex[Array, "y x"], Latents, Optics],
+    grid: FourierGrid,
+) -> Float[Array, ""]:
+    """`log p(y | z) - log p(y | no particle)` of one image, its contrast integrated over.
+
+    - `known`: noise, and the prior that has the contrast's; `seen`: image, latents, optics.
+    """
+    (noise, prior), (image, latents, optics) = known, seen
+    own = noise.of_group(optics.group)
+    unit = eqx.tree_at(lambda t: t.contrast, latents, jnp.ones_like(latents.contrast))
+    rendered = render(volume, unit, optics, grid)
+    contrast = (prior.contrast_mean, prior.contrast_width)
+    nothing = own.log_prob(image, jnp.zeros_like(image), grid)
+    return log_marginal_contrast(own, image, rendered, contrast, grid) - nothing
 
 
 def expected_loss(

@@ -1,6 +1,6 @@
 """A step down the evidence bound for each batch."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -11,20 +11,12 @@ from jaxtyping import Array, Float, PyTree
 from ...imaging.grid import FourierGrid
 from ...volumes.displaced import DisplacedMixture
 from ..model import Model
+from ..structural.restraint import AbstractRestraint
 from ..update import AbstractUpdate
 from .balance import AbstractBalance, AsGivenBalance, norm
 from .objective import evidence_terms, expected_loss
 
 _MEMORY = 0.98  # of running means, per batch
-
-
-@runtime_checkable
-class Restraint(Protocol):
-    """Whatever says how unlikely positions are."""
-
-    def energy(self, positions: Array) -> Array:
-        """Negative log density, up to a constant."""
-        ...
 
 
 class TrainingState(eqx.Module):
@@ -54,7 +46,7 @@ class StochasticGradient(AbstractUpdate[TrainingState]):
     trainable: PyTree  # of Python's booleans, which `eqx.filter_jit` holds constant
     divergence_weight: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1.0)
     free: float = eqx.field(static=True, default=0.0)
-    restraint: Any = None
+    restraint: AbstractRestraint | None = None
     balance: AbstractBalance = AsGivenBalance()
     units: PyTree = None
 
@@ -102,13 +94,14 @@ class StochasticGradient(AbstractUpdate[TrainingState]):
         return eqx.filter_value_and_grad(loss, has_aux=True)(moving)
 
     def _restraint_gradient(self, moving, fixed, conformations, batch):
-        if self.restraint is None:
+        restraint = self.restraint
+        if restraint is None:
             return jnp.zeros(()), jax.tree.map(jnp.zeros_like, moving)
         share = batch.weight / jnp.maximum(jnp.sum(batch.weight), 1)
 
         def energy(moving):
             volume = _displaced(eqx.combine(moving, fixed))
-            one = lambda z: self.restraint.energy(volume.at(z).positions)
+            one = lambda z: restraint.energy(volume.at(z).positions)
             return share @ jax.vmap(one)(conformations)
 
         return eqx.filter_value_and_grad(energy)(moving)

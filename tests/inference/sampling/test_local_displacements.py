@@ -14,6 +14,7 @@ from cryojax_het.inference.posteriors.hamiltonian import Hamiltonian
 from cryojax_het.inference.posteriors.unknowns import ConformationAlone
 from cryojax_het.inference.prior import LocalPrior
 from cryojax_het.inference.sampling.local_displacements import LocalDisplacements
+from cryojax_het.inference.structural.restraint import AbstractRestraint
 from cryojax_het.volumes.mixture import Change
 from cryojax_het.volumes.voxels import Voxels
 
@@ -25,7 +26,7 @@ WIDTH, STIFFNESS, TEMPERATURE = 1.5, 2.0, 4.0
 ALONE = GaussNewton(ConformationAlone(), starts=3, steps=8)
 
 
-class Tether(eqx.Module):
+class Tether(AbstractRestraint):
     """Springs to places in space: a restraint under which all stays normal."""
 
     places: jax.Array
@@ -33,6 +34,9 @@ class Tether(eqx.Module):
 
     def energy(self, positions):
         return 0.5 * self.stiffness * jnp.sum((positions - self.places) ** 2)
+
+    def adapted(self, conformations):
+        return self
 
 
 COUNT = 16

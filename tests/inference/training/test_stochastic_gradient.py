@@ -12,6 +12,7 @@ from cryojax_het.inference.encoders.encoded import Encoded
 from cryojax_het.inference.encoders.score_gradient import measured, score_gradient_encoder
 from cryojax_het.inference.model import Model
 from cryojax_het.inference.prior import LocalPrior
+from cryojax_het.inference.structural.restraint import AbstractRestraint
 from cryojax_het.inference.training.balance import BalancedGradients
 from cryojax_het.inference.training.stochastic_gradient import StochasticGradient
 from cryojax_het.volumes.anchors import Anchors
@@ -24,13 +25,16 @@ BATCH = 64
 OPTIMISER = optax.adam(5e-3)
 
 
-class Spring(eqx.Module):
+class Spring(AbstractRestraint):
     """Holds every Gaussian at its place."""
 
     places: jax.Array
 
     def energy(self, positions):
         return 0.5 * jnp.sum((positions - self.places) ** 2)
+
+    def adapted(self, conformations):
+        return self
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from cryojax_het.imaging import rotation as so3
 from cryojax_het.imaging.grid import FourierGrid
@@ -71,9 +70,3 @@ def made(count, latent_size, noise_power):
     images = jax.jit(jax.vmap(draw))(keys, jnp.asarray(angles), latents, seen)
     batch = Batch(images, seen, latents, jnp.arange(count), jnp.ones(count))
     return Rods(grid, noise, angles, batch)
-
-
-@pytest.fixture(scope="session")
-def rod_images():
-    """512 images whose latents have two coordinates."""
-    return made(512, 2, 1e-3)
