@@ -245,3 +245,12 @@ def test_a_suite_by_name_or_file_and_flags_win(tmp_path, capsys):
     assert main(["simulate", str(tmp_path / "mine.toml"), "-o", str(tmp_path / "c")]) == 2
     assert "Did you mean `ring`?" in capsys.readouterr().err
     assert not (tmp_path / "c").exists()
+
+
+def test_training_that_runs_away_is_a_message(monkeypatch, capsys):
+    def away(line):
+        raise FloatingPointError("RUN: lower `--rate`")
+
+    monkeypatch.setitem(COMMANDS, "demo", away)
+    assert main(["demo"]) == 2
+    assert "RUN: lower `--rate`" in capsys.readouterr().err
