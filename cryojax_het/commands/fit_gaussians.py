@@ -59,7 +59,7 @@ class RegionsConfig(TrainedSettings):
 @dataclass(frozen=True, kw_only=True)
 class AtomsConfig(TrainedSettings):
     """Settings of a fit of a structure that keeps its bonds, as AtomVAE's (Rosenbaum et al. 2021,
-    arXiv:2106.14108) or CryoFold's (Zhong et al. 2021, generative atomic models, with two beads)."""
+    arXiv:2106.14108) or CryoFold's (Zhong et al. 2021: two beads to a residue)."""
 
     volume: Literal["atoms"] = "atoms"
     """A structure moved by a network, within what its chemistry allows."""
