@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from .chance import as_points, check_paired
 
 LEVELS = (0.5, 0.9)
+_INFLATION = 0.01  # of the residual variance: what a direction's width may add by chance
 
 
 @final
@@ -166,3 +167,27 @@ def align(latent: Float[np.ndarray, "n d"], truth: Float[np.ndarray, "m e"]) -> 
     design = np.concatenate([points, np.ones((len(points), 1))], axis=1)
     solution = np.linalg.lstsq(design, as_points(truth, "truth"), rcond=None)[0]
     return Alignment(matrix=solution[:-1].T, offset=solution[-1])
+
+
+def told_directions(
+    latent: Float[np.ndarray, "n d"], covariance: Float[np.ndarray, "n d d"]
+) -> Float[np.ndarray, "d k"]:
+    """Directions of the latent that n images tell apart well enough for `align`, in columns.
+
+    Where means vary by a variance m and posteriors are s wide, the slope of least squares is known
+    up to `r²/(n m)`, r² being the residual variance, and widths carried along grow by `r² s/(n m)`
+    by chance alone: without end for a coordinate that no image tells anything of, whose m is 0 and
+    whose s is the prior's. Only directions with `s/(n m) <= 0.01` are given, as eigenvectors of the
+    variance of the means beside the mean covariance; the basis is theirs in any affine gauge.
+
+    Raises `ValueError` for what is not finite.
+    """
+    points = as_points(latent, "latent")
+    as_points(covariance.reshape(len(points), -1), "covariance")
+    means = np.atleast_2d(np.cov(points, rowvar=False))
+    both, axes = np.linalg.eigh(means + covariance.mean(axis=0))
+    there = both > both[-1] * np.finfo(np.float64).eps * len(both)
+    white = axes[:, there] / np.sqrt(both[there])
+    share, turned = np.linalg.eigh(white.T @ means @ white)
+    told = len(points) * _INFLATION * share >= 1 - share
+    return white @ turned[:, told]

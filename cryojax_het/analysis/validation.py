@@ -14,8 +14,7 @@ from jaxtyping import Float, Int
 
 from ..particles.source import Particles
 from ..simulate.truth import GroundTruth
-from .calibration import align, gaussian_coverage, sample_coverage
-from .correlation import canonical_correlations
+from .calibration import align, gaussian_coverage, sample_coverage, told_directions
 from .latent_scores import (
     PopulationScore,
     RelativeScore,
@@ -231,29 +230,41 @@ def validate_calibration(
 ) -> list[dict[str, float]]:
     """Coverage of 50 % and 90 % regions of the posteriors of latents, brought to the truth's
     coordinates by the affine map of least squares, fitted on one half of the images and tested on
-    the other. Empty where there are no posteriors, or the truth does not vary.
+    the other. Directions of the latent that no image tells of (`told_directions`) have no part in
+    it. Empty where there are no posteriors, or the truth does not vary.
 
     Raises `ValueError` where fewer latent dimensions than coordinates leave nothing to align, or
     posteriors cannot be used.
     """
     target = truth.states.embedding()[truth.images.state]
-    latents = outputs.latents
-    posteriors = outputs.samples is not None or outputs.covariance is not None
-    if latents is None or not posteriors or not target.shape[1]:
+    found = _posteriors(outputs)
+    if found is None or not target.shape[1]:
         return []
+    latents, covariance = found
     order = np.random.default_rng(seed).permutation(np.flatnonzero(np.isfinite(latents).all(1)))
     fitted, tested = order[::2], order[1::2]
-    varied = canonical_correlations(latents[order], target[order]).size > 0
-    if latents.shape[1] < target.shape[1] or not varied:
+    told = told_directions(latents[fitted], covariance[fitted])
+    if told.shape[1] < target.shape[1]:
         raise ValueError(
-            f"Latents of {latents.shape[1]} dimensions cannot be brought to {target.shape[1]} "
-            "coordinates: their calibration cannot be tested."
+            f"Latents of {latents.shape[1]} dimensions, of which images tell {told.shape[1]}, "
+            f"cannot be brought to {target.shape[1]} coordinates: their calibration cannot be "
+            "tested."
         )
-    onto = align(latents[fitted], target[fitted])
+    onto = align(latents[fitted] @ told, target[fitted])
     if outputs.samples is not None:
-        found = sample_coverage(onto.points(outputs.samples[tested]), target[tested])
+        samples = onto.points(outputs.samples[tested] @ told)
+        coverage = sample_coverage(samples, target[tested])
     else:
-        assert outputs.covariance is not None
-        covariance = onto.covariances(outputs.covariance[tested])
-        found = gaussian_coverage(onto.points(latents[tested]), covariance, target[tested])
-    return [asdict(coverage) for coverage in found]
+        carried = onto.covariances(told.T @ covariance[tested] @ told)
+        coverage = gaussian_coverage(onto.points(latents[tested] @ told), carried, target[tested])
+    return [asdict(each) for each in coverage]
+
+
+def _posteriors(outputs: Outputs):
+    """Means and covariances, those of samples where there are any; None without."""
+    if outputs.latents is None:
+        return None
+    if outputs.samples is not None:
+        away = outputs.samples - outputs.samples.mean(axis=1, keepdims=True)
+        return outputs.latents, np.einsum("nkd,nke->nde", away, away) / away.shape[1]
+    return None if outputs.covariance is None else (outputs.latents, outputs.covariance)

@@ -9,6 +9,7 @@ from cryojax_het.analysis.calibration import (
     gaussian_coverage,
     rank_histogram,
     sample_coverage,
+    told_directions,
 )
 
 SIZE = 4000
@@ -126,6 +127,28 @@ def test_alignment_brings_posteriors_back_and_keeps_their_coverage():
     assert gaussian_coverage(found.points(latent), narrow, truth)[1].observed < 0.8
     samples = draw(mean, covariance, 5, rng)
     assert found.points(samples @ gauge.T + 7).shape == (SIZE, 5, 2)
+
+
+def test_coordinates_that_no_image_tells_of_add_no_width():
+    truth, mean, covariance, rng = posteriors(8)
+    rest = 1e-3 * rng.standard_normal((SIZE, 3))
+    latent = np.concatenate([mean, rest], axis=1)
+    wide = np.tile(np.eye(5), (SIZE, 1, 1))
+    wide[:, :2, :2] = covariance
+    found = align(latent, truth)
+    spoiled = gaussian_coverage(found.points(latent), found.covariances(wide), truth)
+    assert spoiled[0].observed > 0.8  # what it would be with all five
+    gauge = rng.standard_normal((5, 5))
+    latent, wide = latent @ gauge.T + 3, gauge @ wide @ gauge.T
+    told = told_directions(latent, wide)
+    assert told.shape == (5, 2)
+    found = align(latent @ told, truth)
+    carried = found.covariances(told.T @ wide @ told)
+    for coverage in gaussian_coverage(found.points(latent @ told), carried, truth):
+        assert abs(coverage.observed - coverage.level) < 5 * coverage.error
+    # Of no width at all, and constant: nothing is lost, and nothing is made of it.
+    assert told_directions(mean, 0 * covariance).shape == (2, 2)
+    assert told_directions(0 * mean, covariance).shape == (2, 0)
 
 
 def test_bad_posteriors_are_named():
