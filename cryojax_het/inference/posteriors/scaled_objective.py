@@ -46,11 +46,12 @@ class ScaledObjective(eqx.Module):
     def latents(self, v) -> Latents:
         return self.unknowns.moved(self.data[1], v * self.scale)
 
+    def rendered(self, v):
+        """The noiseless image."""
+        return render(self.volume, self.latents(v), self.data[2], self.grid)
+
     def residual(self, v):
-        image, _, optics = self.data
-        return self.noise.whiten(
-            image - render(self.volume, self.latents(v), optics, self.grid), self.grid
-        )
+        return self.noise.whiten(self.data[0] - self.rendered(v), self.grid)
 
     def penalty(self, v):
         return -self.prior.log_prob(self.latents(v), self.data[1])
