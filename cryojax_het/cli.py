@@ -23,6 +23,7 @@ commands:
   validate     scores of any method against the truth, or against another run
   analyse      maps along a run's latents, free energies, clusters, outliers
   volumes      maps at the latents of images, or at any others, of a finished run
+  free-energy  free energy along a path of conformations, with error bars
 
 examples:
   cryojax-het demo
@@ -100,19 +101,6 @@ examples:
   cryojax-het fit particles.star -o run2 --components 4 --latent-box 48
   cryojax-het fit particles.star -o run3 --volume classes --classes 4
   cryojax-het fit particles.star -o run4 --volume modes --structure 4ake.pdb --modes 8
-"""
-
-
-_VOLUMES = """Make maps at the latents of images, or at any others, of a finished run of `fit`.
-
-By the model itself, by kernel regression (the images near each latent, how near cross-validated
-between half-sets for each Fourier band and place; under a soft mask where there is only noise), or
-by spectral volumes (smooth functions on the graph of the latents). The last two read all images
-once.
-
-examples:
-  cryojax-het volumes run1 --particles 3,17,42 -o maps
-  cryojax-het volumes run1 --latents z.npy --by regression -o maps
 """
 
 
@@ -211,13 +199,16 @@ def fit(line: Sequence[str]) -> None:
 
 def volumes(line: Sequence[str]) -> None:
     """`cryojax-het volumes`."""
-    from .commands.settings import General, parse
-    from .commands.volumes import VolumesConfig
-    from .commands.volumes import volumes as make_volumes
+    from .commands.volumes import volumes_line
 
-    config, _ = parse(VolumesConfig, "run", line, _VOLUMES, General)
-    made = make_volumes(config)
-    print(f"{config.output}: {len(made)} maps, {made[0].name} to {made[-1].name}.")
+    volumes_line(line)
+
+
+def free_energy(line: Sequence[str]) -> None:
+    """`cryojax-het free-energy`."""
+    from .commands.free_energy import free_energy_line
+
+    free_energy_line(line)
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
@@ -229,6 +220,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "validate": validate,
     "analyse": analyse,
     "volumes": volumes,
+    "free-energy": free_energy,
 }
 
 

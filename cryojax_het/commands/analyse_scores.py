@@ -72,6 +72,7 @@ def _products(analysed: Analysed, data):
     from ..inference.image_scores import ScorePass, band_edges
     from ..particles.loader import Loader, Placement, split_rows
     from .image_preparation import prepared_pixels
+    from .run_images import noise_of_run
 
     mesh, settings = data_mesh(), analysed.images
     pixels = prepared_pixels(settings, data, data.size)
@@ -81,7 +82,7 @@ def _products(analysed: Analysed, data):
     grid = FourierGrid(data.stored, data.pixel_size).crop(data.size)
     scores = ScorePass(
         volume=analysed.maps.volume(analysed.mask),
-        noise=_noise(analysed, data, pixels),
+        noise=noise_of_run(analysed.run, settings, data, pixels),
         neutral=jnp.zeros(analysed.posteriors.mean.shape[1], jnp.float32),
         grid=grid,
         edges=tuple(band_edges(grid).tolist()),
@@ -100,16 +101,3 @@ def _latents(analysed: Analysed):
     table = analysed.run.latents()
     names = ("conformation", "rotation", "shift", "contrast")
     return HostLatents(*(np.array(table.read(name), np.float32) for name in names))
-
-
-def _noise(analysed: Analysed, data, pixels):
-    """As the run left it, else that of the background; scores scale it band by band anyway."""
-    import jax.numpy as jnp
-
-    from ..imaging.noise import ColouredNoise
-    from .image_preparation import initial_noise
-
-    kept = analysed.run.path / "analysis" / "noise.npy"
-    if kept.is_file():
-        return ColouredNoise(jnp.asarray(np.load(kept), jnp.float32))
-    return initial_noise(analysed.images, data, pixels)

@@ -2,10 +2,18 @@
 
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ..results.run import RunFolder
 from .image_settings import ImageSettings
 from .settings import from_table
+
+if TYPE_CHECKING:
+    from ..imaging.noise import ColouredNoise
+    from ..particles.loader import Pixels
+    from .reconstruct_data import Data
 
 
 def settings_of_run(
@@ -40,3 +48,18 @@ def settings_of_run(
         read=replace(settings.read, data_dir=data_dir or settings.read.data_dir),
         batch=batch or settings.batch,
     )
+
+
+def noise_of_run(
+    run: RunFolder, settings: ImageSettings, data: "Data", pixels: "Pixels"
+) -> "ColouredNoise":
+    """As the run left it in `analysis/noise.npy`, else that of the images' background."""
+    import jax.numpy as jnp
+
+    from ..imaging.noise import ColouredNoise
+    from .image_preparation import initial_noise
+
+    kept = run.path / "analysis" / "noise.npy"
+    if kept.is_file():
+        return ColouredNoise(jnp.asarray(np.load(kept), jnp.float32))
+    return initial_noise(settings, data, pixels)

@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,18 @@ from typing import Literal, final
 import numpy as np
 
 LOG = logging.getLogger("cryojax_het")
+
+ABOUT = """Make maps at the latents of images, or at any others, of a finished run of `fit`.
+
+By the model itself, by kernel regression (the images near each latent, how near cross-validated
+between half-sets for each Fourier band and place; under a soft mask where there is only noise), or
+by spectral volumes (smooth functions on the graph of the latents). The last two read all images
+once.
+
+examples:
+  cryojax-het volumes run1 --particles 3,17,42 -o maps
+  cryojax-het volumes run1 --latents z.npy --by regression -o maps
+"""
 
 
 @final
@@ -42,6 +54,15 @@ class VolumesConfig:
         """`ValueError` where it is not said which maps are wanted, or said twice."""
         if bool(self.particles) == (self.latents is not None):
             raise ValueError("Give either `--particles 3,17` or `--latents FILE.npy`.")
+
+
+def volumes_line(line: Sequence[str]) -> None:
+    """The maps that a command line asks for."""
+    from .settings import General, parse
+
+    config, _ = parse(VolumesConfig, "run", line, ABOUT, General)
+    made = volumes(config)
+    print(f"{config.output}: {len(made)} maps, {made[0].name} to {made[-1].name}.")
 
 
 def volumes(config: VolumesConfig) -> list[Path]:

@@ -25,7 +25,7 @@ def log_marginal_contrast(
     precision = noise.precision(grid)
     a = jnp.sum(precision * (mean.real**2 + mean.imag**2))
     b = jnp.sum(precision * (mean.conj() * observed).real)
-    return noise.log_prob(observed, jnp.zeros_like(mean), grid) + _contrast_gain(a, b, prior)
+    return noise.log_prob(observed, jnp.zeros_like(mean), grid) + contrast_gain(a, b, prior)
 
 
 def contrast_posterior(
@@ -100,10 +100,13 @@ def log_marginal_shift_contrast(
     b = shift_correlation(noise, observed, mean, grid, oversampling)
     a = jnp.sum(noise.precision(grid) * (mean.real**2 + mean.imag**2))
     at_zero = noise.log_prob(observed, jnp.zeros_like(mean), grid)
-    return at_zero + jax.nn.logsumexp(_contrast_gain(a, b, prior) + log_prior)
+    return at_zero + jax.nn.logsumexp(contrast_gain(a, b, prior) + log_prior)
 
 
-def _contrast_gain(a, b, prior):
+def contrast_gain(
+    a: Float[Array, ""], b: Float[Array, "*s"], prior: tuple[Float[Array, ""], Float[Array, ""]]
+) -> Float[Array, "*s"]:
+    """`log ∫ p(observed | s x) N(s; μ, ρ²) ds - log p(observed | 0)`, with `prior = (μ, ρ)`."""
     centre, width = prior
     precision = width**-2
     peak = 0.5 * (b + centre * precision) ** 2 / (a + precision)
