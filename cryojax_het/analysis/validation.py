@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 
 from ..particles.source import Particles
 from ..simulate.truth import GroundTruth
-from .calibration import align, gaussian_coverage, sample_coverage, told_directions
+from .calibration import gaussian_coverage, sample_coverage, told_directions
 from .latent_scores import (
     PopulationScore,
     RelativeScore,
@@ -23,6 +23,7 @@ from .latent_scores import (
     score_leaks,
     score_populations,
 )
+from .local_alignment import align_locally
 from .map_scores import areas, draw_images, gap_closed, image_curves, summarise
 from .map_sets import MapSet
 from .outputs import Outputs
@@ -229,9 +230,10 @@ def validate_calibration(
     outputs: Outputs, truth: GroundTruth, seed: int = 0
 ) -> list[dict[str, float]]:
     """Coverage of 50 % and 90 % regions of the posteriors of latents, brought to the truth's
-    coordinates by the affine map of least squares, fitted on one half of the images and tested on
-    the other. Directions of the latent that no image tells of (`told_directions`) have no part in
-    it. Empty where there are no posteriors, or the truth does not vary.
+    coordinates by affine maps of least squares that follow its bends (`align_locally`), fitted on
+    one half of the images and tested on the other. Directions of the latent that no image tells of
+    (`told_directions`) have no part in it. Empty where there are no posteriors, or the truth does
+    not vary.
 
     Raises `ValueError` where fewer latent dimensions than coordinates leave nothing to align, or
     posteriors cannot be used.
@@ -250,13 +252,14 @@ def validate_calibration(
             f"cannot be brought to {target.shape[1]} coordinates: their calibration cannot be "
             "tested."
         )
-    onto = align(latents[fitted] @ told, target[fitted])
+    means = latents[tested] @ told
+    onto = align_locally(latents[fitted] @ told, target[fitted], means)
     if outputs.samples is not None:
         samples = onto.points(outputs.samples[tested] @ told)
         coverage = sample_coverage(samples, target[tested])
     else:
         carried = onto.covariances(told.T @ covariance[tested] @ told)
-        coverage = gaussian_coverage(onto.points(latents[tested] @ told), carried, target[tested])
+        coverage = gaussian_coverage(onto.points(means[:, None])[:, 0], carried, target[tested])
     return [asdict(each) for each in coverage]
 
 
