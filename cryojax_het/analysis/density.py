@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Float, Int, Integer
 
 from .chance import as_points, check_paired
 
@@ -42,6 +42,19 @@ class LatentPosteriors:
         pick = list(axes)
         block = self.covariance[:, pick][:, :, pick]
         return LatentPosteriors(mean=self.mean[:, pick], covariance=block)
+
+    def divergence(self) -> Float[np.ndarray, " d"]:
+        """Of the marginal of each coordinate from its prior, nats, the mean over images: what an
+        image tells of it. `½ (m² + C - 1 - ln C)`."""
+        variance = np.einsum("nkk->nk", self.covariance).astype(np.float64)
+        square = np.square(self.mean, dtype=np.float64)
+        return 0.5 * np.mean(square + variance - 1 - np.log(variance), axis=0)
+
+    def told(self, least: float) -> Int[np.ndarray, " k"]:
+        """Coordinates whose divergence is `least` or more; the one of the most where there are
+        none."""
+        nats = self.divergence()
+        return np.flatnonzero(nats >= min(least, float(nats.max())))
 
     def natural(self) -> tuple[Float[np.ndarray, "n d d"], Float[np.ndarray, "n d"]]:
         """`P` and `b` of `log p(y_i | z) = bᵀ z - ½ zᵀ P z + const`: `C⁻¹ - I` and `C⁻¹ m`."""

@@ -31,7 +31,8 @@ class AnalyseConfig:
     clusters: int = 20
     """Clusters of the latents, by k-means."""
     components: int = 4
-    """Leading components that maps and free energies are made along, at most."""
+    """Components that maps and free energies are made along, at most: the leading ones of those
+    that images tell anything of."""
     maps: int = 10
     """Maps along each component and along the path."""
     by: Literal["model", "regression"] = "model"

@@ -33,17 +33,20 @@ def draw_analysis(
     plot_spectrum(folder / "spectrum.png", analysed.maps.eigenvalues(), _told(analysed))
     rows = np.flatnonzero(scored.kept)
     rows = rows[some_rows(len(rows), _SHOWN, config.seed)]
-    marked = mean[found.clusters.nearest], found.path.latent
-    plot_latent_planes(folder / "latents.png", mean[rows], found.label[rows], *marked)
+    told = [line.axes[0] for line in found.lines]
+    marked = (points[:, told] for points in (mean[found.clusters.nearest], found.path.latent))
+    shown = mean[rows][:, told], found.label[rows], *marked
+    plot_latent_planes(folder / "latents.png", *shown, [f"z{number + 1}" for number in told])
     lines = [(f"z{line.axes[0] + 1}", line.molecules, line.counted) for line in found.lines]
     plot_landscapes(folder / "landscape.png", lines)
     if found.plane is not None:
         shown = found.plane.molecules, found.plane.smoothed
-        plot_plane_landscape(folder / "landscape_plane.png", *shown, found.path.latent)
+        route, names = found.path.latent[:, found.plane.axes], [f"z{k + 1}" for k in told[:2]]
+        plot_plane_landscape(folder / "landscape_plane.png", *shown, route, names)
     if scored.scores is not None:
         some = some_rows(len(mean), _SHOWN, config.seed)
         plot_outliers(folder / "outliers.png", scored.scores, ~scored.kept, some, config.threshold)
-    names = [f"component_{number + 1:02d}" for number in range(len(found.lines))]
+    names = [f"component_{number + 1:02d}" for number in told]
     for name in (*names, "path", "clusters"):
         plot_series(folder / f"{name}.png", list(read_series(folder / name)), pixel_size, name)
 

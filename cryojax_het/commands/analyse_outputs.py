@@ -2,7 +2,8 @@
 
 ```
 summary.json              counts, clusters, ends of the path
-component_01/ ...         map_000.mrc, ... along each component, and latents.npy
+component_01/ ...         map_000.mrc, ... along each component of which images tell, by its number
+                          in the latents, and latents.npy
 path/                     the same along the density, and images.npy: the images it visits
 clusters/                 map_000.mrc at each centre's nearest image; labels.npy, nearest.npy
 subsets/                  kept.star, junk.star, cluster_00.star, ... (or .cs)
@@ -41,6 +42,7 @@ from .analyse_scores import Scored
 
 LOG = logging.getLogger("cryojax_het")
 _LINE_NODES, _PLANE_NODES = 80, 24
+_TOLD = 0.05  # nats an image: a coordinate of less is the prior's, and there is nothing along it
 _LINE_IMAGES, _PLANE_IMAGES = 5000, 3000  # that a density is told from, at most
 
 
@@ -95,9 +97,9 @@ def _find(analysed: Analysed, config: AnalyseConfig, scored: Scored) -> Found:
     label[kept] = inside.label
     clusters = Clusters(label=inside.label, centre=inside.centre, nearest=kept[inside.nearest])
     ends = config.path or (int(clusters.nearest[0]), int(clusters.nearest[-1]))
-    count = min(config.components, posteriors.mean.shape[1])
-    lines = [_landscape(posteriors, (number,), config) for number in range(count)]
-    plane = _landscape(posteriors, (0, 1), config) if posteriors.mean.shape[1] > 1 else None
+    told = posteriors.told(_TOLD)[: config.components].tolist()
+    lines = [_landscape(posteriors, (number,), config) for number in told]
+    plane = _landscape(posteriors, tuple(told[:2]), config) if len(told) > 1 else None
     path = _path(analysed, config, scored, ends)
     return Found(clusters=clusters, label=label, path=path, lines=lines, plane=plane)
 
@@ -133,7 +135,8 @@ def _landscape(posteriors: LatentPosteriors, axes: tuple[int, ...], config) -> L
 
 def _write_maps(folder: Path, analysed: Analysed, config, maps: MapsAt, found: Found) -> None:
     mean, voxel = analysed.posteriors.mean, analysed.voxel
-    for number in range(len(found.lines)):
+    for line in found.lines:
+        (number,) = line.axes
         points = component_path(mean[found.label >= 0], number, config.maps)
         write_series(folder / f"component_{number + 1:02d}", points, maps, voxel)
     write_series(folder / "path", found.path.latent, maps, voxel)
@@ -150,7 +153,8 @@ def _write_tables(folder: Path, analysed: Analysed, scored: Scored, found: Found
     if found.plane is not None:
         grid, densities = found.plane.molecules.grid, asdict(found.plane)
         values = {n: densities[n]["value"] for n in ("molecules", "counted", "smoothed")}
-        np.savez(folder / "landscape.npz", z_1=grid.axes[0], z_2=grid.axes[1], **values)
+        nodes = {f"z_{k + 1}": x for k, x in zip(found.plane.axes, grid.axes, strict=True)}
+        np.savez(folder / "landscape.npz", **nodes, **values)
     if scored.scores is None:
         return
     columns = {"row": np.arange(len(scored.kept)), "flagged": ~scored.kept, "cluster": found.label}
@@ -214,6 +218,8 @@ def _summary(analysed: Analysed, config, scored: Scored, found: Found) -> dict[s
         "flagged": None if scored.scores is None else int((~scored.kept).sum()),
         "threshold": config.threshold,
         "components": analysed.posteriors.mean.shape[1],
+        "divergence_from_prior": analysed.posteriors.divergence().tolist(),
+        "components_analysed": [line.axes[0] + 1 for line in found.lines],
         "variance_over_power_of_mean": analysed.maps.eigenvalues().tolist(),
         "maps_by": config.by,
         "cluster_sizes": found.clusters.sizes().tolist(),

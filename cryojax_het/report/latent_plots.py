@@ -36,9 +36,11 @@ def plot_latent_planes(
     label: Int[np.ndarray, " n"],
     centres: Float[np.ndarray, "k d"],
     route: Float[np.ndarray, "m d"],
+    names: Sequence[str],
 ) -> None:
     """Images by cluster with the numbers of the clusters, and the density of the estimates with
-    the path; over coordinates 1 and 2, and over 3 and 4 where there are."""
+    the path; over the first two coordinates, and over the next two where there are. `names` of
+    all."""
     planes = [(a, a + 1) for a in (0, 2) if a + 1 < latent.shape[1]] or [(0, 0)]
     figure, axes = new_figure(7.6, 3.5 * len(planes), (len(planes), 2))
     size = np.clip(6000 / max(len(latent), 1), 1, 12)
@@ -54,7 +56,7 @@ def plot_latent_planes(
         else:
             _plane(right, latent[:, [x, y]], route[:, [x, y]])
         for place in (left, right):
-            place.set(xlabel=f"z{x + 1}", ylabel="" if y == x else f"z{y + 1}")
+            place.set(xlabel=names[x], ylabel="" if y == x else names[y])
         left.set_title("clusters, at their images nearest to the centre", fontsize=9)
         right.set_title("density of the estimates, and the path", fontsize=9)
     save_figure(figure, path)
@@ -97,9 +99,13 @@ def plot_landscapes(path: Path, lines: Sequence[tuple[str, Density, Density]]) -
 
 
 def plot_plane_landscape(
-    path: Path, molecules: Density, estimates: Density, route: Float[np.ndarray, "m d"]
+    path: Path,
+    molecules: Density,
+    estimates: Density,
+    route: Float[np.ndarray, "m 2"],
+    names: Sequence[str],
 ) -> None:
-    """Free energy over the two leading coordinates: of the molecules, and of smoothed point
+    """Free energy over two coordinates of these names: of the molecules, and of smoothed point
     estimates; the path over both."""
     figure, [axes] = new_figure(7.8, 3.4, (1, 2))
     levels = np.arange(0, _CEILING + 0.5, 0.5)
@@ -109,7 +115,7 @@ def plot_plane_landscape(
         energy = np.minimum(density.free_energy(), _CEILING)
         drawn = place.contourf(*density.grid.axes, energy.T, levels, cmap="viridis_r")
         place.plot(route[:, 0], route[:, 1], ".-", color="C3", lw=1.2, ms=5)
-        place.set(xlabel="z1", ylabel="z2", title=name)
+        place.set(xlabel=names[0], ylabel=names[1], title=name)
     figure.colorbar(drawn, ax=list(axes), label="free energy (k$_B$T)")
     save_figure(figure, path)
 

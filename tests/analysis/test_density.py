@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm
 
 from cryojax_het.analysis.deconvolution import Deconvolution, third_derivatives
 from cryojax_het.analysis.density import (
@@ -107,6 +107,24 @@ def test_likelihoods_are_posteriors_over_the_prior():
 def test_an_image_that_tells_nothing_has_a_flat_likelihood():
     found = LatentPosteriors(mean=np.zeros((3, 1)), covariance=np.ones((3, 1, 1)) * (1 + 1e-7))
     assert np.abs(found.log_likelihood(np.linspace(-4, 4, 9)[:, None])).max() < 1e-6
+
+
+def test_what_images_tell_of_a_coordinate():
+    rng = np.random.default_rng(3)
+    mean = rng.standard_normal((50, 3)) * [1e-3, 0.8, 0.5]
+    factor = rng.standard_normal((50, 3, 3)) * 0.3
+    covariance = np.eye(3) * [1.0, 0.3, 0.6] + factor @ factor.transpose(0, 2, 1) * [0, 1, 1]
+    covariance = np.tril(covariance) + np.tril(covariance, -1).transpose(0, 2, 1)
+    held = LatentPosteriors(mean=mean, covariance=covariance)
+    nats = held.divergence()
+    for k in range(3):  # the integral of the definition
+        z = np.linspace(-12, 12, 20001)
+        width = np.sqrt(covariance[:, k, k])[:, None]
+        log = norm.logpdf(z, mean[:, k, None], width)
+        each = np.sum(np.exp(log) * (log - norm.logpdf(z)), axis=1) * (z[1] - z[0])
+        assert nats[k] == pytest.approx(each.mean(), rel=1e-5, abs=1e-7)
+    np.testing.assert_array_equal(held.told(0.05), [1, 2])
+    np.testing.assert_array_equal(held.told(100.0), [np.argmax(nats)])
 
 
 def test_marginals_are_blocks():

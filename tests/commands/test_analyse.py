@@ -121,6 +121,24 @@ def test_a_second_analysis_replaces_the_first(synthetic, analysed, tmp_path, mon
     assert json.loads((folder / "summary.json").read_text())["flagged"] is None
 
 
+def test_nothing_is_made_along_what_no_image_tells_of(synthetic, copied, capsys):
+    place = copied / "latents"
+    mean, wide = (np.load(place / f"conformation{name}.npy") for name in ("", "_covariance"))
+    mean[:, 0], wide[:, 0], wide[:, :, 0] = 1e-3 * mean[:, 0], 0, 0
+    wide[:, 0, 0] = 1
+    np.save(place / "conformation.npy", mean)
+    np.save(place / "conformation_covariance.npy", wide)
+    line = ["analyse", str(copied), "--no-scores", "--maps", "3", "--clusters", "3"]
+    assert main([*line, "--resamples", "0"]) == 0
+    folder = copied / "analysis"
+    names = {path.stem for path in folder.iterdir()}
+    assert {"component_02", "landscape_02"} <= names
+    assert names.isdisjoint({"component_01", "landscape_01", "landscape_plane"})
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["components_analysed"] == [2]
+    assert summary["divergence_from_prior"][0] < 1e-5
+
+
 def faulty(synthetic, folder, capsys, *options):
     """What the command says of a copy of the run that `folder` holds."""
     assert main(["analyse", str(folder), *options]) == 2
