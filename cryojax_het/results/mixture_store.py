@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from ..particles.files import replacing
 from ..structures.atoms import Atoms
 from ..structures.frames import Frames
+from ..structures.riding import riding
 from ..volumes.anchors import Anchors
 from ..volumes.displaced import DisplacedMixture
 from ..volumes.displacement import AbstractDisplacement
@@ -45,7 +46,7 @@ class StoredMixture:
     follows: Int[np.ndarray, " j"]
 
     def frames(self, latents: Float[np.ndarray, "m d"]) -> Frames:
-        """Atoms in each conformation: moved as the Gaussians that they follow."""
+        """Atoms in each conformation: they ride on the Gaussians that they follow."""
         change = jax.jit(
             jax.vmap(
                 lambda z: (
@@ -54,8 +55,10 @@ class StoredMixture:
             )
         )
         points = jnp.asarray(latents, self.volume.reference.positions.dtype)
-        moved = np.asarray(change(points), np.float64)[:, self.follows]
-        return Frames(atoms=self.atoms, positions=self.atoms.positions + moved)
+        rest = np.asarray(self.volume.reference.positions, np.float64)
+        moved = rest + np.asarray(change(points), np.float64)
+        positions = riding(self.atoms.positions, self.follows, rest, moved)
+        return Frames(atoms=self.atoms, positions=positions)
 
 
 _MOTIONS: Mapping[type[AbstractDisplacement], AbstractMovement] = {
