@@ -33,7 +33,8 @@ class Blobs(AbstractVolume):
 
     def slice(self, latent, rotation, grid):
         plane = grid.plane(rotation)
-        amplitude = self.coefficients @ (latent[0] ** jnp.arange(self.coefficients.shape[1]))
+        powers = jnp.cumprod(jnp.repeat(latent, self.coefficients.shape[1] - 1))
+        amplitude = self.coefficients @ jnp.concatenate([jnp.ones(1), powers])
         phase = -2 * jnp.pi * jnp.einsum("yxd,kd->yxk", plane, self.centres)
         waves = jnp.sum(amplitude * jnp.exp(1j * phase), axis=-1)
         fall = jnp.exp(-2 * jnp.pi**2 * WIDTH**2 * jnp.sum(plane**2, axis=-1))

@@ -32,7 +32,8 @@ class Images(dist.Distribution):
         return jax.vmap(one)(value, self.clean, self.group)
 
     def sample(self, key, sample_shape=()):
-        assert key is not None and not sample_shape
+        assert key is not None
+        assert not sample_shape
         one = lambda key, mean, group: self.noise.of_group(group).sample(key, mean, self.grid)
         return jax.vmap(one)(jax.random.split(key, len(self.clean)), self.clean, self.group)
 
