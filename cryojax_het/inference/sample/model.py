@@ -15,6 +15,7 @@ from ...imaging.noise import AbstractNoise
 from ..joint import Joint, Parameters, Widths
 from ..marginal_latents import LatentNodes
 
+LATENTS = "latents"  # the site of the unknowns of images
 NumpyroModel = Callable[[Batch], None]
 
 
@@ -73,7 +74,7 @@ def joint_model(joint: Joint, grid: FourierGrid, subsample: int | None = None) -
         widths = joint.widths(batch, grid)
         with numpyro.plate("image", len(batch.index), subsample_size=subsample) as rows:
             taken, units = jax.tree.map(lambda x: x[rows], (batch, widths))
-            v = numpyro.sample("latents", dist.Normal(units.centre, 1.0).to_event(1))
+            v = numpyro.sample(LATENTS, dist.Normal(units.centre, 1.0).to_event(1))
             assert v is not None
             mean, log_prior = jax.vmap(lambda *one: _image(joint, prepared, one, grid))(
                 taken.images, taken.latents, taken.optics, units, v
