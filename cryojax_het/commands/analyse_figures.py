@@ -34,8 +34,8 @@ def draw_analysis(
     rows = np.flatnonzero(scored.kept)
     rows = rows[some_rows(len(rows), _SHOWN, config.seed)]
     told = [line.axes[0] for line in found.lines]
-    marked = (points[:, told] for points in (mean[found.clusters.nearest], found.path.latent))
-    shown = mean[rows][:, told], found.label[rows], *marked
+    centres, route = mean[found.clusters.nearest][:, told], found.path.latent[:, told]
+    shown = mean[rows][:, told], found.label[rows], centres, route
     plot_latent_planes(folder / "latents.png", *shown, [f"z{number + 1}" for number in told])
     lines = [(f"z{line.axes[0] + 1}", line.molecules, line.counted) for line in found.lines]
     plot_landscapes(folder / "landscape.png", lines)

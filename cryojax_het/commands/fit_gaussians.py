@@ -21,14 +21,17 @@ class GaussiansConfig(TrainedSettings):
 @dataclass(frozen=True, kw_only=True)
 class DynamightConfig(TrainedSettings):
     """Settings of a fit as DynaMight's (Schwab et al. 2024, Nat. Methods 21): pseudo-atoms moved
-    each on its own, by a network that is told their places, neighbours held together; latents read
-    off pixels. `--balance 0.9` weighs the elastic network as there, which holds noisy sets back."""
+    each on its own, by a network that is told their places, neighbours held together.
+
+    Unlike there: latents are read off the score (`--encoder pixels` as there), and the elastic
+    network is a weak density instead of pulling as hard as the images do (`--balance 0.9`). Either
+    held noisy sets back: `experiments/moving_gaussians/table.md`."""
 
     volume: Literal["dynamight"] = "dynamight"
     """Pseudo-atoms moved each on its own."""
     displacement: Literal["anchors", "network", "segments", "modes", "regions"] = "network"
-    encoder: Literal["score", "pixels"] = "pixels"
-    elastic: float = 1.0
+    decoder_layers: tuple[int, int] = (32, 3)
+    elastic: float = 0.1
 
 
 @final

@@ -70,7 +70,9 @@ def _epoch(setting: TrainedSetting, how, start, place: Place):
     """Every image once; the model, the optimiser's state, and sums over images."""
     (stage, update), (model, state) = how, start
     weight = stage.divergence_weight(place.epoch)
-    update = eqx.tree_at(lambda u: u.divergence_weight, update, weight)
+    stiff = stage.restraint_weight(place.epoch)
+    weights = lambda u: (u.divergence_weight, u.restraint_weight)
+    update = eqx.tree_at(weights, update, (weight, stiff))
     number = 1000 * place.stage + place.epoch
     key = jax.random.fold_in(jax.random.key(setting.config.seed), number)
     held = lambda u: u.restraint
@@ -105,6 +107,7 @@ def _update(setting: TrainedSetting, stage: Stage, model: Model) -> StochasticGr
         optimiser=optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(schedule)),
         trainable=stage.trainable(model),
         divergence_weight=stage.divergence_weight(0),
+        restraint_weight=stage.restraint_weight(0),
         free=config.free_nats,
         restraint=stage.restraint,
         balance=stage.balance,

@@ -75,6 +75,10 @@ class TrainedSettings(MixtureSettings):
     """Standard deviation that the elastic network allows the distance of neighbours, Å."""
     released: float = 0.05
     """Share of the network's pairs, those that vary most, that may change freely."""
+    loose: float = 1.0
+    """Share of their weights that all these have at first; they come to it over `stiffening`."""
+    stiffening: float = 0.7
+    """Share of the epochs until the weights are whole."""
     balance: float | None = None
     """Pull of all these as a share of the images' pull; None: by their weights alone."""
     latent_box: int | None = None
@@ -94,8 +98,12 @@ class TrainedSettings(MixtureSettings):
         for name in ("rate", "clip", "contrast", "softest"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"`--{name}` must be positive. Got {getattr(self, name)}.")
-        if not 0 <= self.warm_up <= 1:
-            raise ValueError(f"`--warm-up` must lie between 0 and 1. Got {self.warm_up}.")
+        for name in ("warm_up", "stiffening"):
+            if not 0 <= getattr(self, name) <= 1:
+                flag = name.replace("_", "-")
+                raise ValueError(f"`--{flag}` must lie between 0 and 1. Got {getattr(self, name)}.")
+        if not 0 < self.loose <= 1:
+            raise ValueError(f"`--loose` must be above 0, at most 1. Got {self.loose}.")
         if self.latent_box is not None and (self.latent_box % 2 or self.latent_box < 8):
             raise ValueError(f"`--latent-box` must be even, from 8. Got {self.latent_box}.")
         for name in (*self.restraints(), "released"):

@@ -34,6 +34,8 @@ class Stage(abc.ABC):
     name: str
     epochs: int
     warm: float = 0.0  # epochs until the divergence has its full weight
+    loose: float = 1.0  # share of the restraints' strength at first
+    stiffening: float = 0.0  # epochs until they have all of it
     restraint: AbstractRestraint | None = field(default=None, repr=False)
     balance: AbstractBalance = field(default_factory=AsGivenBalance)
 
@@ -56,6 +58,11 @@ class Stage(abc.ABC):
     def divergence_weight(self, epoch: int) -> Float[Array, ""]:
         """Of an epoch, from 0."""
         return jnp.float32(min(1.0, epoch / self.warm) if self.warm > 0 else 1.0)
+
+    def restraint_weight(self, epoch: int) -> Float[Array, ""]:
+        """Of an epoch, from 0: from `loose` to 1 in equal factors."""
+        done = min(1.0, epoch / self.stiffening) if self.stiffening > 0 else 1.0
+        return jnp.float32(self.loose ** (1 - done))
 
     def trainable(self, model: Model) -> PyTree:
         """True for arrays that train."""
@@ -133,6 +140,8 @@ def stages_of(setting: TrainedSetting) -> list[Stage]:
         name="variability",
         epochs=config.epochs,
         warm=warm,
+        loose=config.loose,
+        stiffening=config.stiffening * config.epochs,
         restraint=restraints_of(config, setting.reference),
         balance=balance_of(config),
         config=config,

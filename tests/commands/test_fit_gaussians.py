@@ -20,6 +20,7 @@ from cryojax_het.commands.fit_gaussians import (
     RegionsConfig,
     fit_trained,
 )
+from cryojax_het.commands.trained_stages import Neutral
 from cryojax_het.particles.mrc import read_volume
 from cryojax_het.results.mixture_store import load_mixture
 from cryojax_het.results.run import RunFolder
@@ -143,6 +144,8 @@ def test_what_runs_away_says_so(simulated, tmp_path):
     [
         ({"latent": 0}, "`--latent` must be at least 1. Got 0"),
         ({"warm_up": 2.0}, "`--warm-up` must lie between 0 and 1"),
+        ({"stiffening": -0.1}, "`--stiffening` must lie between 0 and 1"),
+        ({"loose": 0.0}, "`--loose` must be above 0"),
         ({"displacement": "segments"}, "needs `--structure`"),
         ({"latent_box": 9}, "`--latent-box` must be even"),
     ],
@@ -150,6 +153,13 @@ def test_what_runs_away_says_so(simulated, tmp_path):
 def test_settings_that_cannot_be_are_refused(wrong, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         GaussiansConfig(particles=tmp_path / "a.star", output=tmp_path, **wrong)
+
+
+def test_restraints_stiffen_in_equal_factors():
+    stage = Neutral(name="any", epochs=10, loose=0.01, stiffening=4.0)
+    found = [float(stage.restraint_weight(epoch)) for epoch in (0, 2, 4, 9)]
+    np.testing.assert_allclose(found, [0.01, 0.1, 1, 1], rtol=1e-6)
+    assert float(Neutral(name="any", epochs=10).restraint_weight(0)) == 1
 
 
 def test_fit_knows_it():

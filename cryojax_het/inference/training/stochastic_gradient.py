@@ -17,6 +17,7 @@ from .balance import AbstractBalance, AsGivenBalance, norm
 from .objective import evidence_terms, expected_loss
 
 _MEMORY = 0.98  # of running means, per batch
+_EVERY = 4  # image whose conformation is restrained: those of a batch are much alike
 
 
 class TrainingState(eqx.Module):
@@ -29,13 +30,14 @@ class TrainingState(eqx.Module):
 
 
 class StochasticGradient(AbstractUpdate[TrainingState]):
-    """One step of `optimiser` per batch down `-ELBO + λ E(positions)`; nothing at a pass's end.
+    """One step of `optimiser` per batch down `-ELBO + τ λ E(positions)`; nothing at a pass's end.
 
     - `trainable`: tree like the model, True for arrays that move; the rest is fixed;
     - `divergence_weight`: `β` of the divergence, for a slow start; `free`: nats per latent
       coordinate that cost nothing;
     - `restraint`: energy of a displaced mixture's positions, `None` for none, and `balance`, its
-      `λ`;
+      `λ`; the mean energy is estimated from every fourth image of a batch;
+    - `restraint_weight`: `τ`, for restraints that come to their full strength late;
     - `units`: tree of factors of the optimiser's steps, like what trains; `None`: all 1.
 
     A batch whose gradient is not finite moves nothing, and is counted in the metrics. `TypeError`
@@ -49,6 +51,7 @@ class StochasticGradient(AbstractUpdate[TrainingState]):
     restraint: AbstractRestraint | None = None
     balance: AbstractBalance = AsGivenBalance()
     units: PyTree = None
+    restraint_weight: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1.0)
 
     def init(self, model):
         moving = eqx.filter(model, self.trainable)
@@ -60,6 +63,7 @@ class StochasticGradient(AbstractUpdate[TrainingState]):
         (loss, (terms, belief)), slope = self._data_gradient(moving, fixed, batch, grid, key)
         energy, pull = self._restraint_gradient(moving, fixed, terms.conformation, batch)
         state, factor = self._balanced(state, norm(slope), norm(pull))
+        factor = factor * self.restraint_weight
         total = jax.tree.map(lambda a, b: a + factor.astype(a.dtype) * b, slope, pull)
         finite = jnp.isfinite(norm(total))
         changes, optimiser = self.optimiser.update(total, state.optimiser, moving)
@@ -97,7 +101,8 @@ class StochasticGradient(AbstractUpdate[TrainingState]):
         restraint = self.restraint
         if restraint is None:
             return jnp.zeros(()), jax.tree.map(jnp.zeros_like, moving)
-        share = batch.weight / jnp.maximum(jnp.sum(batch.weight), 1)
+        conformations, weight = conformations[::_EVERY], batch.weight[::_EVERY]
+        share = weight / jnp.maximum(jnp.sum(weight), 1)
 
         def energy(moving):
             volume = _displaced(eqx.combine(moving, fixed))

@@ -162,6 +162,29 @@ def test_devices_share_the_work(model, trainable, rod_images, step):
         np.testing.assert_allclose(alone[3][name], spread[3][name], rtol=1e-8)
 
 
+def test_loose_restraints(model, trainable, rod_images, step):
+    """Of weight 0 they are none; of weight 1 the energy is the mean over every fourth image, on
+    one device or on four."""
+    batch = rod_images.take(np.arange(BATCH))
+    spring = Spring(model.volume.reference.positions + 1)
+    after = lambda b, **options: step[0](
+        made := update_of(trainable, **options), model, made.init(model), b, KEY
+    )
+    free = after(batch)
+    loose = after(batch, restraint=spring, restraint_weight=0.0)
+    for a, b in zip(jax.tree.leaves(free[0]), jax.tree.leaves(loose[0]), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-12)
+    whole = after(batch, restraint=spring)
+    spread = after(place_batch(data_mesh())(batch), restraint=spring)
+    count = len(spring.places)
+    # At rest every image has the reference, each Gaussian (1, 1, 1) Å away.
+    np.testing.assert_allclose(whole[3]["energy"] / BATCH, 1.5 * count, rtol=1e-6)
+    np.testing.assert_allclose(spread[3]["energy"], whole[3]["energy"], rtol=1e-8)
+    assert whole[3]["factor"] == BATCH
+    assert loose[3]["factor"] == 0
+    assert not eqx.tree_equal(whole[0], free[0])
+
+
 def test_restraints_pull_as_hard_as_the_images(model, trainable, rod_images, step):
     """Balanced, a spring that alone would weigh nothing holds the molecule near its place."""
     free = update_of(trainable)
