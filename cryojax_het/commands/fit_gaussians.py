@@ -62,7 +62,10 @@ class RegionsConfig(TrainedSettings):
 @dataclass(frozen=True, kw_only=True)
 class AtomsConfig(TrainedSettings):
     """Settings of a fit of a structure that keeps its bonds, as AtomVAE's (Rosenbaum et al. 2021,
-    arXiv:2106.14108) or CryoFold's (Zhong et al. 2021: two beads to a residue)."""
+    arXiv:2106.14108) or CryoFold's (Zhong et al. 2021: two beads to a residue).
+
+    Restraints are loose at first: whole from the start they stop the motion on its way
+    (`experiments/moving_gaussians/table.md`)."""
 
     volume: Literal["atoms"] = "atoms"
     """A structure moved by a network, within what its chemistry allows."""
@@ -73,6 +76,8 @@ class AtomsConfig(TrainedSettings):
     dihedrals: float = 1.0
     clash: float = 1.0
     elastic: float = 1.0
+    elastic_width: float = 4.0
+    loose: float = 0.003
 
     def __post_init__(self):
         super().__post_init__()
