@@ -1,6 +1,7 @@
 """The free energy of a planted double well, recovered from noisy images.
 
-    python double_well.py FOLDER FIRST LAST     (seeds)
+    python double_well.py FOLDER FIRST LAST     (seeds; then the table of all in the folder)
+    python double_well.py FOLDER                (the table alone)
 
 For each seed and signal-to-noise ratio: poses known; told with errors of 5° that are left out of
 the model; told so and integrated out. Beside them the naive histogram, and the published prior.
@@ -53,23 +54,32 @@ def conditions(seed, snr):
     }
 
 
-def errors(energy, low, high):
-    """Root mean square error, and coverage, where the true free energy is within 3 of its least."""
+def scores(energy, low, high):
+    """Of `-log p` and its band: the root mean square error and the coverage where the true one is
+    within 3 of its least; and the mean error at the two ends, 3.6 above it."""
     true = double_well()
     kept = true - true.min() < 3
     inside = (low <= true) & (true <= high)
-    return float(np.sqrt(np.mean((energy - true)[kept] ** 2))), float(inside[kept].mean())
+    rmse = float(np.sqrt(np.mean((energy - true)[kept] ** 2)))
+    ends = float(np.mean((energy - true)[[0, -1]]))
+    return {"rmse": rmse, "coverage": float(inside[kept].mean()), "ends": ends}
 
 
 def row(ell, prior, seed):
     start = time.process_time()
     found = sample_profile(jax.random.key(seed), OnPath.of(jnp.asarray(ell), prior), SAMPLER)
     energy = -np.log(found.population.reshape(-1, len(ANGLE)))
-    rmse, coverage = errors(energy.mean(axis=0), *np.quantile(energy, (0.05, 0.95), axis=0))
-    numbers = {"rmse": rmse, "coverage": coverage, "r_hat": float(found.r_hat.max())}
+    numbers = scores(energy.mean(axis=0), *np.quantile(energy, (0.05, 0.95), axis=0))
+    numbers |= {"r_hat": float(found.r_hat.max()), "divergences": found.divergences}
     numbers |= {"ess": float(min(found.bulk.min(), found.tail.min()))}
-    numbers |= {"divergences": found.divergences, "mean": energy.mean(axis=0).tolist()}
+    numbers |= {"mean": energy.mean(axis=0).tolist()}
     return numbers | {"seconds": time.process_time() - start}
+
+
+def naive(ell):
+    """The histogram of hard assignment, half an image in an empty node."""
+    energy = -np.log(np.maximum(hard_assignment(ell), 0.5 / COUNT))
+    return scores(energy, energy, energy) | {"mean": energy.tolist()}
 
 
 SAMPLER = NoUTurnSampler()
@@ -85,13 +95,31 @@ def main(folder, first, last):
                     ell = make()
                     about = {"seed": seed, "snr": snr, "poses": name}
                     about |= {"likelihood_seconds": time.process_time() - start}
-                    share = np.maximum(hard_assignment(ell), 0.5 / COUNT)
-                    naive = errors(-np.log(share), np.inf, -np.inf)[0]
-                    rows = [{"prior": "naive histogram", "rmse": naive}]
+                    rows = [{"prior": "naive histogram", **naive(ell)}]
                     rows += [{"prior": k, **row(ell, p, seed)} for k, p in PRIORS.items()]
                     for numbers in rows:
                         print(json.dumps(about | numbers), file=file, flush=True)
 
 
+def table(folder):
+    """Means over seeds."""
+    rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
+    print("| SNR | poses | estimate | RMSE | worst | coverage | ends | worst R-hat | s |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for key in dict.fromkeys((r["snr"], r["poses"], r["prior"]) for r in rows):
+        some = [r for r in rows if (r["snr"], r["poses"], r["prior"]) == key]
+        mean = lambda name, some=some: np.mean([r[name] for r in some])
+        errors = [r["rmse"] for r in some]
+        cells = [f"{np.mean(errors):.2f}", f"{max(errors):.2f}"]
+        sampled = "r_hat" in some[0]
+        cells.append(f"{mean('coverage'):.2f}" if sampled else "")
+        cells.append(f"{mean('ends'):+.1f}")
+        cells.append(f"{max(r['r_hat'] for r in some):.3f}" if sampled else "")
+        cells.append(f"{mean('seconds'):.0f}" if sampled else f"{mean('likelihood_seconds'):.0f}")
+        print("|", " | ".join([*map(str, key), *cells]), "|")
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    if len(sys.argv) > 2:
+        main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    table(Path(sys.argv[1]))

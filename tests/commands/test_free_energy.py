@@ -3,11 +3,13 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cryojax_het.cli import main
+from cryojax_het.commands.free_energy import FreeEnergyConfig
 from cryojax_het.particles.mrc import MrcVolume, write_volume
 from cryojax_het.structures.atoms import Atoms
 from cryojax_het.structures.frames import Frames
@@ -119,7 +121,7 @@ def test_maps_give_the_path_that_their_latents_give(fitted, along_latents, tmp_p
 
 def test_structures_and_poses_integrated_out(fitted, tmp_path):
     mean = np.asarray(fitted.volume.mean.voxels)
-    z, y, x = np.nonzero(mean > 0.45 * mean.max())
+    z, y, x = np.nonzero(mean > 0.2 * mean.max())
     positions = (np.stack([x, y, z], axis=1) - SIZE // 2) * PIXEL
     count = len(positions)
     atoms = Atoms(
@@ -132,7 +134,7 @@ def test_structures_and_poses_integrated_out(fitted, tmp_path):
         residue_names=np.full(count, "GLY"),
         names=np.full(count, "CA"),
     )
-    bent = positions + np.where(positions[:, :1] > 0, 8.0, 0.0)
+    bent = positions + np.where(positions[:, :1] > 0, 24.0, 0.0)
     frames = Frames(atoms=atoms, positions=np.stack([positions, bent]).astype(float))
     write_pdb(tmp_path / "two.pdb", frames)
     line = (fitted.path, "--structures", tmp_path / "two.pdb", "-o", tmp_path / "out", *QUICK)
@@ -144,17 +146,17 @@ def test_structures_and_poses_integrated_out(fitted, tmp_path):
 
 def test_coordinates_and_images(fitted, tmp_path):
     latent = np.load(fitted.path / "latents" / "conformation.npy")
-    some = (*EXACT, *QUICK, "--nodes", "3")
+    some = (*EXACT, *QUICK, "--nodes", "5")
     assert free_energy(fitted.path, "-o", tmp_path / "a", "--coordinate", "2", *some) == 0
     with np.load(tmp_path / "a" / "analysis" / "path.npz") as held:
-        np.testing.assert_allclose(held["position"][::2], np.percentile(latent[:, 1], (5, 95)))
+        np.testing.assert_allclose(held["position"][::4], np.percentile(latent[:, 1], (5, 95)))
         np.testing.assert_allclose(held["latent"][:, 0], latent[:, 0].mean(), rtol=1e-5)
     line = ("--images", "3,17", "--off-path", "ensemble")
     assert free_energy(fitted.path, "-o", tmp_path / "b", *line, *some) == 0
     with np.load(tmp_path / "b" / "analysis" / "path.npz") as held:
         middle = (latent[3] + latent[17]) / 2
-        np.testing.assert_allclose(held["latent"][:3], [latent[3], middle, latent[17]], rtol=1e-5)
-    assert matrix(tmp_path / "b").shape == (200, 33)
+        np.testing.assert_allclose(held["latent"][:5:2], [latent[3], middle, latent[17]], rtol=1e-5)
+    assert matrix(tmp_path / "b").shape == (200, 35)
 
 
 def test_faults_come_before_any_work(fitted, tmp_path, capsys):
@@ -163,19 +165,30 @@ def test_faults_come_before_any_work(fitted, tmp_path, capsys):
         (("--coordinate", "3"), "from 1 to the 2 of the run"),
         (("--images", "3,200"), "from 0 to 199"),
         (("--images", "3,x"), "rows from 0, as in"),
-        (("--images", "3,17", "--coordinate", "1"), "exclude each other"),
         (("--latents", tmp_path / "z.npy"), "latents of 3 numbers"),
         (("--latents", tmp_path / "none.npy"), "does not exist"),
         (("--maps", tmp_path), "holds no .mrc files"),
         (("--prior", "published", "--nodes", "4"), "6 nodes or more"),
         (("--prior", "dirichlet", "--counts", tmp_path / "none.npy"), "does not exist"),
-        (("--percentiles", "90", "10"), "must rise"),
-        (("--rotation-error", "-1"), "`--rotation-error` must be 0 or more"),
         (("--structures", tmp_path / "a.pdb", "--off-path", "ensemble"), "consensus"),
     ):
         assert free_energy(fitted.path, "-o", tmp_path / "out", *arguments) == 2, arguments
         assert message in capsys.readouterr().err
         assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"images": "3,17", "coordinate": 1}, "`--coordinate`, `--images` exclude each other"),
+        ({"percentiles": (90.0, 10.0)}, "must rise"),
+        ({"rotation_error": -1.0}, "`--rotation-error` must be 0 or more"),
+        ({"strength": 0.0}, "`--strength` must be positive"),
+    ],
+)
+def test_settings_that_do_not_fit(settings, message):
+    with pytest.raises(ValueError, match=message):
+        FreeEnergyConfig(run=Path("run"), output=Path("out"), **settings)
 
 
 def test_an_unfinished_run_is_refused(fitted, tmp_path, capsys):

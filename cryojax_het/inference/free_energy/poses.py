@@ -120,9 +120,9 @@ class PoseGrid(AbstractPoses):
 
         def step(total, turn):
             vector, log_weight = turn
-            rotation = so3.exp(vector) @ latents.rotation
+            rotation = so3.exp(vector.astype(latents.rotation.dtype)) @ latents.rotation
             gains = jax.vmap(lambda node: at(rotation, node))(path)
-            return jnp.logaddexp(total, log_weight + gains), None
+            return jnp.logaddexp(total, log_weight + gains).astype(total.dtype), None
 
         start = jnp.full(len(path), -jnp.inf, precision.dtype)
         # One turn after another: memory does not grow with the number of poses.
