@@ -23,6 +23,7 @@ commands:
   validate     scores of any method against the truth, or against another run
   analyse      maps along a run's latents, free energies, clusters, outliers
   volumes      maps at the latents of images, or at any others, of a finished run
+  sample       draws from the posterior of latents, poses and noise of a finished run
   free-energy  free energy along a path of conformations, with error bars
 
 examples:
@@ -211,6 +212,13 @@ def free_energy(line: Sequence[str]) -> None:
     free_energy_line(line)
 
 
+def sample(line: Sequence[str]) -> None:
+    """`cryojax-het sample`."""
+    from .commands.sample import sample_line
+
+    sample_line(line)
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "demo": demo,
     "inspect": inspect,
@@ -220,6 +228,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "validate": validate,
     "analyse": analyse,
     "volumes": volumes,
+    "sample": sample,
     "free-energy": free_energy,
 }
 

@@ -65,12 +65,17 @@ class FittedRun:
 
 
 def open_fitted(config: "VolumesConfig") -> FittedRun:
-    """Open `config.run`.
+    """Open `config.run`. Raises as `fitted_run` does."""
+    return fitted_run(config.run, config.particle_file, config.batch)
+
+
+def fitted_run(path: Path, particle_file: Path | None, batch: int | None) -> FittedRun:
+    """Open the run folder `path`, its images at `particle_file` where they have moved.
 
     Raises `FileNotFoundError` where it is no run or has no latents, `ValueError` where it is not
     finished or has rows without latents.
     """
-    folder = RunFolder(config.run)
+    folder = RunFolder(path)
     if not folder.finished:
         again = " ".join(folder.record()["command"])
         raise ValueError(f"{folder.path} is not finished: `{again}` takes it up where it was.")
@@ -85,7 +90,7 @@ def open_fitted(config: "VolumesConfig") -> FittedRun:
         mean=np.array(latents.read("conformation"), np.float64),
         covariance=np.array(latents.read("conformation_covariance"), np.float64),
     )
-    return FittedRun(folder, cloud, settings_of_run(folder, config.particle_file, config.batch))
+    return FittedRun(folder, cloud, settings_of_run(folder, particle_file, batch))
 
 
 def wanted_maps(config: "VolumesConfig", cloud: LatentCloud) -> list[Wanted]:
