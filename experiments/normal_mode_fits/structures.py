@@ -19,6 +19,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from cryojax_het.analysis.structure_scores import rmsd_superposed
@@ -40,10 +42,12 @@ def true_carbons(truth, source: Path, topology: Path | None) -> np.ndarray:
 
 
 def decoder(stored: StoredMixture, states: np.ndarray, rest: int) -> Any:
-    """From latents to alpha carbons, linear: positions at rest `[r, 3]` and modes `[d, r, 3]`."""
-    d = stored.volume.latent_size
-    frames = stored.frames(np.concatenate([np.zeros((1, d)), np.eye(d)])).positions
-    still, modes = frames[0], frames[1:] - frames[0]
+    """From latents to alpha carbons, linear, atoms shifted with their beads and not turned:
+    positions at rest `[r, 3]` and modes `[d, r, 3]`."""
+    volume, still = stored.volume, stored.atoms.positions
+    moved = lambda z: volume.displacement.change(z, volume.reference.positions).displacement
+    beads = jax.vmap(moved)(jnp.eye(volume.latent_size, dtype=volume.reference.positions.dtype))
+    modes = np.asarray(beads, np.float64)[:, stored.follows]
     carbons = stored.atoms.names == "CA"
     if carbons.sum() == states.shape[1]:
         return still[carbons], modes[:, carbons]

@@ -19,6 +19,7 @@ from cryojax_het.results.mixture_store import StoredMixture, load_mixture, save_
 from cryojax_het.results.run import RunRecord, open_run
 from cryojax_het.structures.atoms import Atoms
 from cryojax_het.structures.frames import read_models
+from cryojax_het.structures.riding import riding
 from cryojax_het.volumes.anchors import Anchors
 from cryojax_het.volumes.atom_codes import PositionalEncoding
 from cryojax_het.volumes.displaced import DisplacedMixture
@@ -84,14 +85,21 @@ def test_what_is_kept_comes_back(stored, folder):
     np.testing.assert_array_equal(found.follows, stored.follows)
 
 
-def test_atoms_move_as_the_gaussians_that_they_follow(stored):
+def test_atoms_ride_on_the_gaussians_that_they_follow(stored):
     latents = np.array([[0.0, 0.0], [0.5, -1.0]])
     frames = stored.frames(latents)
-    np.testing.assert_allclose(frames.positions[0], stored.atoms.positions)
-    vectors = vectors_of(stored)
-    expected = 0.5 * vectors[0] - vectors[1]
-    moved = frames.positions[1] - stored.atoms.positions
-    np.testing.assert_allclose(moved, expected[stored.follows], atol=1e-12)
+    np.testing.assert_allclose(frames.positions[0], stored.atoms.positions, atol=1e-12)
+    vectors, rest = vectors_of(stored), np.asarray(stored.volume.reference.positions)
+    moved = rest + 0.5 * vectors[0] - vectors[1]
+    expected = riding(stored.atoms.positions, stored.follows, rest, moved[None])[0]
+    np.testing.assert_allclose(frames.positions[1], expected, atol=1e-12)
+    # Each as far from its Gaussian as it was.
+    away = lambda atoms, beads: np.linalg.norm(atoms - beads[stored.follows], axis=1)
+    before = away(stored.atoms.positions, rest)
+    np.testing.assert_allclose(away(frames.positions[1], moved), before, atol=1e-12)
+    atoms = stored.atoms.take(np.arange(0, 2 * COUNT, 2)).at(rest)
+    alone = StoredMixture(volume=stored.volume, atoms=atoms, follows=np.arange(COUNT))
+    np.testing.assert_allclose(alone.frames(latents).positions[1], moved, atol=1e-12)
 
 
 def test_a_kind_that_is_not_kept_is_refused(stored, folder):
