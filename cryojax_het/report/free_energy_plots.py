@@ -17,7 +17,7 @@ def plot_profile(
     left_out: list[LeftOut],
 ) -> None:
     """The free energy of each node with its 50 and 90 % bands, beside the naive histogram and the
-    means without one node each; below, the images that each node has.
+    means without one node each, at the level of the whole; below, the images that each node has.
 
     - `place`: what the nodes are along, and where they are.
     """
@@ -32,7 +32,9 @@ def plot_profile(
         about = {"color": "C1", "lw": 0.6, "alpha": 0.6}
         kept = np.isfinite(one.free_energy)
         label = "one node left out" if number == 0 else None
-        above.plot(position[kept], one.free_energy[kept], label=label, **about)
+        # Without a node the others share its images: what matters is how they change apart.
+        level = np.mean((one.free_energy - profile.mean())[kept])
+        above.plot(position[kept], one.free_energy[kept] - level, label=label, **about)
     with np.errstate(divide="ignore"):
         naive = -np.log(histogram)
     above.step(position, naive - naive.min(), where="mid", color="0.5", lw=1, label="histogram")
@@ -42,6 +44,7 @@ def plot_profile(
     width = 0.8 * np.gradient(position)
     below.bar(position, profile.counts, width=width, color="C0", alpha=0.7)
     below.set(xlabel=name, ylabel="images")
+    above.set_xlim(below.get_xlim())
     for axis in (above, below):
         axis.grid(alpha=0.25)
     save_figure(figure, path)
