@@ -119,7 +119,7 @@ class FreeEnergyConfig:
 
 _PATHS = ("coordinate", "images", "latents", "maps", "structures")
 _PROFILE = {"output", "prior", "counts", "strength", "leave_one_out", "chains", "warmup", "draws"}
-_PROFILE |= {"batch", "devices"}
+_PROFILE |= {"batch", "devices", "particle_file", "data_dir"}
 
 
 def free_energy_line(line: Sequence[str]) -> None:
