@@ -15,10 +15,13 @@ from cryojax_het.inference.gibbs.linear_parameters import (
 )
 from cryojax_het.inference.gibbs.local_moves import LocalMoves
 from cryojax_het.inference.gibbs.noise_power import ColouredNoisePower, WhiteNoisePower
+from cryojax_het.inference.gibbs.parameter_trajectory import ParameterTrajectory
 from cryojax_het.inference.gibbs.prior_scale import PriorScale
 from cryojax_het.inference.gibbs.sampler import Gibbs
-from cryojax_het.inference.gibbs.starts import starts_from_grid
+from cryojax_het.inference.gibbs.starts import starts_from_grid, starts_from_modes
+from cryojax_het.inference.joint import log_likelihood
 from cryojax_het.inference.marginal_latents import LatentNodes
+from cryojax_het.inference.posteriors.gauss_newton import GaussNewton
 
 from ..blobs import GRID, world
 from ..normal_world import MEAN, exact, linear_world
@@ -143,3 +146,33 @@ def test_exact_draws_are_refused_where_they_would_be_wrong():
         LinearParameters.by_linearity("noise.power").start(held, place)
     with pytest.raises(ValueError, match="must start with a value"):
         PriorScale(COEFFICIENTS, 3.0, 2.0).start(held, place)
+
+
+def test_parameters_move_by_trajectories_as_they_are_drawn_exactly():
+    held = linear_world(jax.random.key(0))
+    by_trajectory = (ParameterTrajectory((MEAN,), leapfrogs=6),)
+    draws = sampled(held, by_trajectory, jax.random.key(1), sweeps=800)
+    free = np.swapaxes((np.asarray(draws.values[MEAN][..., 0]) - 1) / 0.5, 0, 1)
+    mean, covariance = map(np.asarray, exact(held))
+    width, size = np.sqrt(np.diag(covariance))[:3], bulk_size(free)
+    flat = free.reshape(-1, 3)
+    assert np.abs((flat.mean(axis=0) - mean[:3]) / (width / np.sqrt(size))).max() < 4
+    np.testing.assert_allclose(flat.std(axis=0) / width, 1, atol=5 / np.sqrt(2 * size.min()))
+
+
+def test_descents_find_where_a_normal_posterior_is():
+    held = linear_world(jax.random.key(0))
+    values = held.joint.values(held.joint.start())
+    method = GaussNewton(starts=2, steps=6)
+    starts = eqx.filter_jit(starts_from_modes)(jax.random.key(0), held, values, method, 3)
+    assert starts.begin.shape == (3, 4, 1)
+    best = starts.mixture.mean[:, 0, 0]
+    at = held.joint.prepared(values, GRID)
+
+    def slope(i):
+        one = jax.tree.map(lambda x: x[i], held.batch)
+        widths = jax.tree.map(lambda x: x[i], held.widths)
+        density = held.joint.image(at, (one.images, one.latents, one.optics), widths, GRID)
+        return jax.grad(lambda v: log_likelihood(density, v) - density.penalty(v))(best[i][None])
+
+    assert float(jnp.abs(jax.jit(jax.vmap(slope))(jnp.arange(4))).max()) < 1e-5
