@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..analysis.density import LatentPosteriors
+from ..analysis.expanded_maps import ExpandedMaps, expanded_maps
 from ..analysis.map_series import LinearMaps, MapsAt, Masked, linear_maps
 from ..analysis.mixture_maps import MixtureMaps, mixture_maps
 from ..results.run import RunFolder
@@ -29,7 +30,7 @@ class Analysed:
 
     run: RunFolder
     posteriors: LatentPosteriors
-    maps: LinearMaps | MixtureMaps
+    maps: LinearMaps | MixtureMaps | ExpandedMaps
     images: ImageSettings
     gain: Float[np.ndarray, " n"] | None
 
@@ -47,8 +48,9 @@ class Analysed:
 
 
 # By the `volume` of a run's settings.
-MODELS: Mapping[str, Callable[[RunFolder], LinearMaps | MixtureMaps]] = {
+MODELS: Mapping[str, Callable[[RunFolder], LinearMaps | MixtureMaps | ExpandedMaps]] = {
     "linear": linear_maps,
+    "prolate": expanded_maps,
     **dict.fromkeys(MIXTURES, mixture_maps),
 }
 

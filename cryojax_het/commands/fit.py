@@ -16,6 +16,7 @@ from .fit_gaussians import (
 )
 from .fit_linear import LinearConfig, fit_linear
 from .fit_modes import ModesConfig, fit_modes
+from .fit_prolate import ProlateConfig, fit_prolate
 from .settings import config_path
 
 
@@ -35,6 +36,7 @@ METHODS = {
     "deep-modes": Method(DeepModesConfig, fit_trained),
     "regions": Method(RegionsConfig, fit_trained),
     "modes": Method(ModesConfig, fit_modes),
+    "prolate": Method(ProlateConfig, fit_prolate),
 }
 DEFAULT = "linear"
 # Those whose model is a mixture of Gaussians and what moves it.

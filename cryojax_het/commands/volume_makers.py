@@ -11,6 +11,7 @@ from typing import final
 import jax
 import numpy as np
 
+from ..analysis.expanded_maps import ExpandedMaps, expanded_maps
 from ..analysis.map_series import LinearMaps, linear_maps
 from ..imaging.grid import FourierGrid
 from ..inference.regression.graph import graph_basis
@@ -111,8 +112,24 @@ class MixtureMaker(AbstractMaker):
         return np.asarray(band_limited_density(mixture, self.grid), np.float32)
 
 
+@final
+@dataclass(frozen=True)
+class ExpandedMaker(AbstractMaker):
+    """`V(τ) = Σ_p T_p(τ) X_p`."""
+
+    maps: ExpandedMaps
+
+    @classmethod
+    def of_run(cls, run):
+        return cls(expanded_maps(run.folder))
+
+    def volume(self, wanted):
+        return next(self.maps(wanted.target.latent[None]))
+
+
 MODELS: Mapping[str, type[AbstractMaker]] = {
     "linear": LinearMaker,
+    "prolate": ExpandedMaker,
     **dict.fromkeys(MIXTURES, MixtureMaker),
 }
 

@@ -131,6 +131,37 @@ class Hypotheses(eqx.Module):
         return mean, spread + jnp.einsum("bh,bhij->bij", weight, self.covariance)
 
 
+class OnNodes(eqx.Module):
+    """Belief on nodes of the conformation's whole range, its contrast integrated over.
+
+    - `latents`, `covariance`: moments of the conformation, contrast, and the pose as given;
+    - `nodes`, `log_weight`: the same for all images, and normalised over them;
+    - `first`, `second`: `E[c h]` and `E[c² h hᵀ]` of contrast `c` and the functions `h` that the
+      volume is expanded in; `log_likelihood`: `log p(y) - log p(y | no particle)`.
+    """
+
+    latents: Latents
+    covariance: Float[Array, "b d d"]
+    nodes: Float[Array, "g d"]
+    log_weight: Float[Array, "b g"]
+    first: Float[Array, "b p"]
+    second: Float[Array, "b p p"]
+    log_likelihood: Float[Array, " b"]
+
+    def mean(self) -> Latents:
+        """Latents at the mean conformation and contrast."""
+        return self.latents
+
+    def sample(self, key: PRNGKeyArray) -> Latents:
+        """A node of each image, drawn by weight."""
+        chosen = jax.random.categorical(key, self.log_weight, axis=1)
+        return eqx.tree_at(lambda t: t.conformation, self.latents, self.nodes[chosen])
+
+    def log_prob(self) -> Float[Array, "b g"]:
+        """Log weight of each node."""
+        return self.log_weight
+
+
 class Draws(eqx.Module):
     """Belief by draws of equal weight, such as those of a Markov chain: `latents` `[b, s]`."""
 
@@ -206,7 +237,9 @@ def _mean_rotation(rotations: Float[Array, "s 3 3"]) -> Float[Array, "3 3"]:
     return so3.from_quaternion(vectors[:, jnp.argmax(values)])
 
 
-Posterior = TypeVar("Posterior", Point, Gaussian, LinearGaussian, Hypotheses, Draws, ClassBelief)
+Posterior = TypeVar(
+    "Posterior", Point, Gaussian, LinearGaussian, Hypotheses, OnNodes, Draws, ClassBelief
+)
 
 
 class AbstractPosterior(eqx.Module, Generic[Posterior]):

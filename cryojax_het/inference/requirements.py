@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from ..imaging.noise import AbstractGaussianNoise, AbstractNoise
 from ..volumes.base import AbstractVolume
 from ..volumes.classes import ClassVolumes
+from ..volumes.expanded import Expanded
 from ..volumes.linear import FourierLinear, LinearVolume
 from ..volumes.voxels import FourierVoxels, Voxels
 from .prior import AbstractPrior, LocalPrior
@@ -42,6 +43,13 @@ def linear_volume(volume: AbstractVolume, who: str) -> LinearVolume | FourierLin
         return LinearVolume(mean=volume, components=components, latent_size=0)
     if not isinstance(volume, LinearVolume | FourierLinear):
         raise TypeError(f"`{who}` needs a `LinearVolume`. Got {type(volume).__name__}.")
+    return volume
+
+
+def expanded_volume(volume: AbstractVolume, who: str) -> Expanded:
+    """`volume`, known to be expanded in functions of the latent. `TypeError` where it is not."""
+    if not isinstance(volume, Expanded):
+        raise TypeError(f"`{who}` needs an `Expanded` volume. Got {type(volume).__name__}.")
     return volume
 
 

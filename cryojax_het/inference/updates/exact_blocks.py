@@ -140,7 +140,7 @@ class ExactBlockEquations(AbstractBlockEquations):
         inverse = jax.lax.map(_inverse_plane, (left, penalty, inside))
 
         def operator(v):
-            return _convolved(spectra, place, v) + _mixed(jnp.moveaxis(penalty, -1, 0), v)
+            return convolved(spectra, place, v) + _mixed(jnp.moveaxis(penalty, -1, 0), v)
 
         def precondition(v):
             transform = jnp.moveaxis(_transforms(window * v), 0, -1)
@@ -182,8 +182,9 @@ def _mixed(factor, volumes):
     return jnp.fft.irfftn(factor * _transforms(volumes), s=volumes.shape[1:], axes=(1, 2, 3))
 
 
-def _convolved(spectra, place, volumes):
-    """`Σ_b K_ab * v_b`."""
+def convolved(spectra, place, volumes):
+    """`Σ_b K_ab * v_b`, from the `rfftn` of each convolution of the triangle with `d = 0` in the
+    corner."""
     n = volumes.shape[-1]
     shape = (spectra.shape[1],) * 3
     transforms = jax.lax.map(lambda v: jnp.fft.rfftn(v, s=shape), volumes)

@@ -3,6 +3,8 @@
 import abc
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 from equinox import AbstractVar
 from jaxtyping import Array, Float
@@ -31,8 +33,20 @@ class AbstractLatentFunctions(eqx.Module):
         of the range as any other."""
 
     @abc.abstractmethod
-    def leading(self, order: int) -> "AbstractLatentFunctions":
-        """Those of orders up to `order`: they come first, in the same places."""
+    def difference(self, a: Float[Array, " d"], b: Float[Array, " d"]) -> Float[Array, " d"]:
+        """The shortest way from `b` to `a`: around a circle, it may cross the cut."""
+
+
+def mean_and_covariance(
+    functions: AbstractLatentFunctions, weight: Float[Array, " g"], latents: Float[Array, "g d"]
+) -> tuple[Float[Array, " d"], Float[Array, "d d"]]:
+    """Of weighted latents, about the most probable: on an interval the usual mean."""
+    middle = latents[jnp.argmax(weight)]
+    away = jax.vmap(lambda z: functions.difference(z, middle))(latents)
+    shift = jnp.matmul(weight, away, precision="highest")
+    spread = away - shift
+    covariance = jnp.einsum("g,gi,gj->ij", weight, spread, spread)
+    return functions.difference(middle + shift, jnp.zeros_like(shift)), covariance
 
 
 def checked_order(order: int) -> int:

@@ -36,5 +36,5 @@ class FourierSeries(AbstractLatentFunctions):
     def nodes(self, count):
         return cells(count)[:, None]
 
-    def leading(self, order):
-        return FourierSeries(min(order, self.order))
+    def difference(self, a, b):
+        return (a - b + 1) % 2 - 1

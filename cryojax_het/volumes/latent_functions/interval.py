@@ -35,8 +35,8 @@ class AbstractIntervalFunctions(AbstractLatentFunctions):
     def nodes(self, count):
         return cells(count)[:, None]
 
-    def leading(self, order):
-        return type(self)(min(order, self.order))
+    def difference(self, a, b):
+        return a - b
 
 
 @final

@@ -1,10 +1,12 @@
 """Functions of several latents: products of those of each."""
 
+from collections.abc import Sequence
 from typing import final
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from .base import AbstractLatentFunctions, checked_order
 
@@ -38,8 +40,7 @@ class TotalOrder(AbstractLatentFunctions):
         return places[by_order], orders[by_order]
 
     def __call__(self, latent):
-        ends = np.cumsum([axis.latent_size for axis in self.axes])[:-1]
-        parts = jnp.split(latent, ends)
+        parts = parts_of(self.axes, latent)
         places, _ = self._places()
         product = jnp.ones((), latent.dtype)
         for number, (axis, part) in enumerate(zip(self.axes, parts, strict=True)):
@@ -50,9 +51,29 @@ class TotalOrder(AbstractLatentFunctions):
         return self._places()[1]
 
     def nodes(self, count):
-        each = [axis.nodes(count) for axis in self.axes]
-        grids = np.meshgrid(*(np.arange(len(x)) for x in each), indexing="ij")
-        return np.concatenate([x[g.ravel()] for x, g in zip(each, grids, strict=True)], axis=1)
+        return node_products(self.axes, count)
 
-    def leading(self, order):
-        return TotalOrder(self.axes, min(order, self.order))
+    def difference(self, a, b):
+        return differences(self.axes, a, b)
+
+
+def parts_of(
+    axes: Sequence[AbstractLatentFunctions], latent: Float[Array, " d"]
+) -> list[Float[Array, " _"]]:
+    """The latent of each axis."""
+    return jnp.split(latent, np.cumsum([axis.latent_size for axis in axes])[:-1])
+
+
+def differences(
+    axes: Sequence[AbstractLatentFunctions], a: Float[Array, " d"], b: Float[Array, " d"]
+) -> Float[Array, " d"]:
+    """Of latents of several axes."""
+    pairs = zip(axes, parts_of(axes, a), parts_of(axes, b), strict=True)
+    return jnp.concatenate([axis.difference(x, y) for axis, x, y in pairs])
+
+
+def node_products(axes: Sequence[AbstractLatentFunctions], count: int) -> Float[np.ndarray, "g d"]:
+    """Every node of each axis with every node of all others."""
+    each = [axis.nodes(count) for axis in axes]
+    grids = np.meshgrid(*(np.arange(len(x)) for x in each), indexing="ij")
+    return np.concatenate([x[g.ravel()] for x, g in zip(each, grids, strict=True)], axis=1)

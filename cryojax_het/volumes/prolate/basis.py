@@ -17,6 +17,7 @@ from jaxtyping import Array, Complex, Float
 
 from .harmonics import real_harmonics
 from .radial import radial_prolates
+from .spatial_basis import AbstractSpatialBasis, products
 
 STEP = 0.25  # between samples of the table: functions of `q` have no frequency above 1 / 2π
 _TAPS = 8
@@ -24,7 +25,7 @@ _BEFORE = _TAPS // 2 - 1
 _INSIDE = 1 - 1e-5  # of the band: rounding must not move a frequency across its edge
 
 
-class ProlateBasis(eqx.Module):
+class ProlateBasis(AbstractSpatialBasis):
     """Functions ordered by `l`, then `n`, then `m` from `-l` to `l`.
 
     - `radius`: `r₀`, Å;
@@ -95,6 +96,33 @@ class ProlateBasis(eqx.Module):
             start += n
         return jnp.concatenate(parts[0], axis=1), jnp.concatenate(parts[1], axis=1)
 
+    def blocks(self):
+        """Functions of even degree, then those of odd degree."""
+        odd = self.degrees() % 2
+        return np.flatnonzero(odd == 0), np.flatnonzero(odd)
+
+    def normal(self, points, weight, right):
+        even, odd = self.functions(points)
+        pairs = products(even, weight, right.real), products(odd, weight, right.imag)
+        return tuple(zip(*pairs, strict=True))
+
+    def mean_frequencies(self):
+        q, energy = self._energy()
+        mean = (q @ energy) / energy.sum(axis=0)
+        return (mean / (2 * np.pi * self.radius))[self.columns()]
+
+    def shares(self) -> Float[Array, " k"]:
+        """Of each function's energy that is within the band, to some per cent."""
+        _, energy = self._energy()
+        return (energy.sum(axis=0) * STEP / (2 * np.pi) ** 3)[self.columns()]
+
+    def _energy(self):
+        """`q` within the band, and the energy of each column there."""
+        q = table_frequencies(self.bandlimit)
+        inside = (q > 0) & (q < self.bandlimit)
+        q = jnp.asarray(q[inside], self.table.dtype)
+        return q, self.table[inside] ** 2 * q[:, None] ** 2
+
     def radial(self, length: Float[Array, " f"]) -> Float[Array, "f n"]:
         """The table at frequencies of these lengths, 1/Å; zero beyond the band."""
         return self.interpolated(self.table, length)
@@ -124,7 +152,7 @@ def prolate_basis(radius: float, frequency: float, share: float = 0.5) -> Prolat
             f"between 0 and 1. Got {radius}, {frequency} and {share}."
         )
     bandlimit = 2 * np.pi * radius * frequency
-    q = STEP * (np.arange(int(bandlimit / STEP) + 1 + _TAPS) - _BEFORE)
+    q = table_frequencies(bandlimit)
     counts, columns = [], []
     while True:
         l = len(counts)
@@ -148,6 +176,11 @@ def prolate_basis(radius: float, frequency: float, share: float = 0.5) -> Prolat
         counts=tuple(counts),
         bandlimit=float(bandlimit),
     )
+
+
+def table_frequencies(bandlimit: float) -> Float[np.ndarray, " q"]:
+    """`q` of each row of a table: past the band at both ends, as interpolation needs."""
+    return STEP * (np.arange(int(bandlimit / STEP) + 1 + _TAPS) - _BEFORE)
 
 
 def polar(points: Float[Array, "f 3"]) -> tuple[Float[Array, " f"], Float[Array, "f 3"]]:

@@ -24,7 +24,7 @@ def voxels_of(
     found = jax.lax.map(at, jnp.asarray(spread, grid.pixel_size.dtype))
     found = found.reshape(-1, coefficients.shape[1])[: len(rows)]
     half = jnp.zeros((n * n * (n // 2 + 1), coefficients.shape[1]), found.dtype)
-    half = half.at[rows].set(found).T.reshape(-1, n, n, n // 2 + 1)
+    half = half.at[rows].set(found, unique_indices=True).T.reshape(-1, n, n, n // 2 + 1)
     # From the centre to the corner: a shift by n/2 voxels along each axis.
     sign = 1 - 2 * (np.indices((n, n, n // 2 + 1)).sum(axis=0) % 2)
     voxels = jnp.fft.irfftn(half * jnp.asarray(sign, found.real.dtype), s=(n,) * 3, axes=(1, 2, 3))

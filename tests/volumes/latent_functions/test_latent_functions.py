@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from numpy.polynomial import chebyshev, legendre
 
+from cryojax_het.volumes.latent_functions.base import mean_and_covariance
 from cryojax_het.volumes.latent_functions.circle import FourierSeries
 from cryojax_het.volumes.latent_functions.interval import Chebyshev, Cosine, Legendre
 from cryojax_het.volumes.latent_functions.products import TotalOrder
+from cryojax_het.volumes.latent_functions.side_by_side import SideBySide
 
 EVERY = [
     Legendre(0),
@@ -17,8 +19,9 @@ EVERY = [
     Cosine(3),
     FourierSeries(2),
     TotalOrder((Legendre(3), FourierSeries(2)), 3),
+    SideBySide((Legendre(2), FourierSeries(1))),
 ]
-ORTHONORMAL = [f for f in EVERY if not isinstance(f, Chebyshev)]
+ORTHONORMAL = [f for f in EVERY if not isinstance(f, Chebyshev | SideBySide)]
 NAMES = lambda f: type(f).__name__ + str(f.count)
 
 
@@ -32,10 +35,11 @@ def test_laws(functions):
     np.testing.assert_allclose(values[:, 0], 1)
     orders = functions.orders()
     assert orders[0] == 0
-    assert (np.diff(orders) >= 0).all()
-    fewer = functions.leading(1)
-    assert fewer.count == np.sum(orders <= 1)
-    np.testing.assert_allclose(jax.vmap(fewer)(jnp.asarray(nodes)), values[:, : fewer.count])
+    assert (orders >= 0).all()
+    there, here = jnp.asarray(nodes[0]), jnp.asarray(nodes[-1])
+    step = functions.difference(there, here)
+    np.testing.assert_allclose(functions(here + step), values[0], atol=1e-12)
+    assert (jnp.abs(step) <= jnp.abs(there - here)).all()
     single = functions(jnp.asarray(nodes[0], jnp.float32))
     assert single.dtype == jnp.float32
 
@@ -61,6 +65,16 @@ def test_a_series_on_the_circle_closes():
     np.testing.assert_allclose(
         functions(jnp.array([-1.0])), functions(jnp.array([1.0])), atol=1e-12
     )
+
+
+def test_mean_across_the_cut_of_a_circle():
+    latents = jnp.array([[0.9], [-0.9]])
+    mean, covariance = mean_and_covariance(FourierSeries(1), jnp.array([0.5, 0.5]), latents)
+    assert float(jnp.abs(mean[0])) == pytest.approx(1, abs=1e-12)
+    assert float(covariance[0, 0]) == pytest.approx(0.01)
+    mean, covariance = mean_and_covariance(Legendre(1), jnp.array([0.5, 0.5]), latents)
+    assert float(mean[0]) == pytest.approx(0, abs=1e-12)
+    assert float(covariance[0, 0]) == pytest.approx(0.81)
 
 
 def test_bad_orders_are_told():

@@ -1,0 +1,154 @@
+"""EM for a hyper-molecule: functions of rising order, pass by pass."""
+
+import logging
+import sys
+from dataclasses import asdict, dataclass, replace
+from typing import final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+from tqdm import tqdm
+
+from ..inference.devices import to_host
+from ..inference.model import Model
+from ..inference.updates.hyper_molecule import HyperMoleculeUpdate
+from ..results.checkpoint import (
+    checkpoint_note,
+    latest_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
+from ..results.run import RunFolder
+from ..volumes.expanded import Expanded
+from ..volumes.prolate.projection import projected
+from .fit_linear import LinearConfig
+from .image_settings import ImageSettings
+from .linear_basis import volumes_in_bases
+from .linear_columns import ColumnBases
+from .linear_setting import LinearSetting
+from .prolate_setting import ProlateSetting
+
+LOG = logging.getLogger("cryojax_het")
+_STRIDE = 1000  # passes of an order, at most
+_FAINT = 0.1  # of the prior's widths: noise that the terms may start from
+
+
+@final
+@dataclass(frozen=True)
+class Place:
+    """Where a fit stands: the order, passes done with it, the latest log-likelihood per image."""
+
+    order: int = 1
+    done: int = 0
+    gain: float = -np.inf
+
+
+def fit_coefficients(setting: ProlateSetting, folder: RunFolder) -> Float[np.ndarray, "k p"]:
+    """Coefficients of all orders; a checkpoint is left after every pass."""
+    coefficients, place = _resume(setting, folder)
+    while place.order <= setting.config.order:
+        name = f"order {place.order}, pass {place.done + 1}/{setting.config.iterations}"
+        coefficients, gain = em_pass(setting, coefficients, place.order, name)
+        LOG.info("Order %d, pass %d: gain %.3f per image.", place.order, place.done + 1, gain)
+        settled = abs(gain - place.gain) < setting.config.tolerance
+        place = replace(place, done=place.done + 1, gain=gain)
+        if jax.process_index() == 0:
+            step = place.order * _STRIDE + place.done
+            folder.log(step, order=place.order, log_likelihood=gain)
+        if settled or place.done == setting.config.iterations:
+            place = Place(order=place.order + 1, gain=gain)
+        _save(folder, coefficients, place)
+    return coefficients
+
+
+def em_pass(
+    setting: ProlateSetting, coefficients, order: int, name: str
+) -> tuple[Float[np.ndarray, "k p"], float]:
+    """One pass of EM over all images with the functions up to `order`; the log-likelihood gain
+    per image of the model before it over no particle at all."""
+    update, loader, grid = setting.update, setting.loader(setting.box), setting.latent_grid
+    a = jnp.asarray(coefficients)
+    volume = expanded(update, a)
+    model = Model(volume, setting.noise, setting.prior, setting.posterior)
+    state = update.under(a, jnp.asarray(setting.up_to(order), a.dtype))
+    rows = np.arange(len(setting.data.particles))
+    plan, hidden, total = setting.plan(rows, loader), jax.process_index() != 0, 0.0
+    with tqdm(total=len(rows), desc=name, unit=" images", disable=hidden, file=sys.stderr) as bar:
+        for part, batch in zip(plan, loader.batches(plan), strict=True):
+            state, gain = _step(update, (model, batch, grid), state)
+            gain, weight = to_host((gain, batch.weight))
+            total += float(gain @ weight)
+            bar.update(len(part))
+    return np.asarray(_swept(update, model, state)), total / len(rows)
+
+
+@eqx.filter_jit
+def expanded(update: HyperMoleculeUpdate, coefficients: Float[jax.Array, "k p"]) -> Expanded:
+    """The molecule as voxels of each term."""
+    return update.volume(coefficients).expanded(update.grid, update.kernel)
+
+
+@eqx.filter_jit
+def _step(update, others, state):
+    model, batch, grid = others
+    _, state, posterior, _ = update.step(model, state, batch, grid, jax.random.key(0))
+    # Not their sum: see `linear_fit`.
+    return state, posterior.log_likelihood
+
+
+@eqx.filter_jit
+def _swept(update, model, state):
+    return update.sweep(model, state)[1].coefficients
+
+
+def _start(setting: ProlateSetting) -> Float[np.ndarray, "k p"]:
+    """The consensus, and terms of first order."""
+    config, functions = setting.config, setting.functions
+    start = np.zeros((setting.basis.size, functions.count), np.float32)
+    start[:, 0] = np.asarray(setting.consensus_coefficients)
+    first = np.flatnonzero(functions.orders() == 1)
+    start[:, first] = STARTS[config.start](setting, len(first))
+    return start
+
+
+def _principal(setting: ProlateSetting, count: int) -> Float[np.ndarray, "k p"]:
+    """Leading principal volumes, as many as there are terms."""
+    shared = {name: getattr(setting.config, name) for name in ImageSettings.__dataclass_fields__}
+    about = {"components": count, "contrast": setting.config.contrast, "latent_box": setting.box}
+    config = LinearConfig(**shared, **about)
+    linear = LinearSetting(config, setting.data, setting.consensus, setting.mesh)
+    found = volumes_in_bases(linear, ColumnBases()).volumes[1:]
+    maps = jnp.asarray(found, jnp.float32)
+    return np.asarray(eqx.filter_jit(projected)(setting.basis, maps, setting.latent_grid))
+
+
+def _random(setting: ProlateSetting, count: int) -> Float[np.ndarray, "k p"]:
+    """Faint noise of the prior's spectrum."""
+    rng = np.random.default_rng(setting.config.seed)
+    first = np.flatnonzero(setting.functions.orders() == 1)
+    width = np.sqrt(np.asarray(setting.variance)[:, first])
+    return _FAINT * width * rng.normal(size=(setting.basis.size, count))
+
+
+STARTS = {"principal": _principal, "random": _random}
+
+
+def _save(folder: RunFolder, coefficients, place: Place) -> None:
+    if jax.process_index() == 0:
+        note = {"place": asdict(place), "shape": list(coefficients.shape)}
+        step = place.order * _STRIDE + place.done
+        save_checkpoint(folder.checkpoints, step, {"coefficients": coefficients}, note)
+
+
+def _resume(setting: ProlateSetting, folder: RunFolder):
+    path = latest_checkpoint(folder.checkpoints)
+    if path is None:
+        return _start(setting), Place()
+    note = checkpoint_note(path)
+    tree = load_checkpoint(path, {"coefficients": np.zeros(note["shape"], np.float32)})
+    place = Place(**note["place"])
+    LOG.info("Taken up at order %d after %d passes.", place.order, place.done)
+    return tree["coefficients"], place

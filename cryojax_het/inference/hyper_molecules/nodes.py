@@ -1,0 +1,82 @@
+"""Belief on a latent that a volume is expanded in, on nodes over its whole range.
+
+With the volumes `X_p` of the functions `T_p`, an image's statistics `G` and `b` among them (see
+`linear_statistics`), contrast `c ~ N(μ, ρ²)` and `a = TᵀGT`, `b = T·b` at a node,
+
+    log p(y | τ) - log p(y | 0) = (ρ²b² + 2μb - μ²a) / (2 (1 + ρ²a)) - ½ log(1 + ρ²a)
+
+exactly, whatever the number of modes. (Lederman, Andén & Singer 2020, Inverse Problems 36, draw
+what is summed here.)
+"""
+
+from typing import NamedTuple, Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ...volumes.latent_functions.base import AbstractLatentFunctions, mean_and_covariance
+from ..linear_statistics import LinearStatistics
+
+
+class Contrast(NamedTuple):
+    """Mean `μ` and width `ρ` of the normal prior of an image's contrast; 0: known."""
+
+    mean: Float[Array, ""]
+    width: Float[Array, ""]
+
+
+class Nodes(eqx.Module):
+    """Latents `[g, d]` and values of the functions there `[g, p]`, even over the range."""
+
+    latents: Float[Array, "g d"]
+    values: Float[Array, "g p"]
+
+    @classmethod
+    def over(cls, functions: AbstractLatentFunctions, count: int) -> Self:
+        """`count` nodes along each axis."""
+        latents = jnp.asarray(functions.nodes(count), jnp.result_type(float))
+        return cls(latents, jax.vmap(functions)(latents))
+
+
+class NodeBelief(eqx.Module):
+    """Of each image: log weight of each node, normalised; what its contrast `c` and `h = T(τ)` are
+    on average, `E[c h]` and `E[c² h hᵀ]`; contrast; `log p(y) - log p(y | no particle)`."""
+
+    log_weight: Float[Array, "b g"]
+    first: Float[Array, "b p"]
+    second: Float[Array, "b p p"]
+    contrast: Float[Array, " b"]
+    log_likelihood: Float[Array, " b"]
+
+
+def latent_moments(
+    belief: NodeBelief, nodes: Nodes, functions: AbstractLatentFunctions
+) -> tuple[Float[Array, "b d"], Float[Array, "b d d"]]:
+    """Mean and covariance of each image's latent."""
+    one = lambda weight: mean_and_covariance(functions, jnp.exp(weight), nodes.latents)
+    return jax.vmap(one)(belief.log_weight)
+
+
+def belief_on_nodes(statistics: LinearStatistics, nodes: Nodes, contrast: Contrast) -> NodeBelief:
+    """The belief of each image, `[b]`, from its statistics among the volumes of all functions."""
+    return jax.vmap(
+        lambda gram, cross: NodeBelief(*_of_image(gram, cross, nodes.values, contrast))
+    )(statistics.gram, statistics.cross)
+
+
+def _of_image(gram, cross, values, contrast):
+    mean, variance = contrast.mean, contrast.width**2
+    along = jnp.matmul(values, cross, precision="highest")
+    power = jnp.sum(values * jnp.matmul(values, gram, precision="highest"), axis=1)
+    spread = 1 + variance * power
+    gain = (variance * along**2 + 2 * mean * along - mean**2 * power) / (2 * spread)
+    gain = gain - 0.5 * jnp.log(spread)
+    total = jax.nn.logsumexp(gain)
+    weight = jnp.exp(gain - total)
+    amplitude = (variance * along + mean) / spread
+    square = amplitude**2 + variance / spread
+    first = jnp.matmul(weight * amplitude, values, precision="highest")
+    second = jnp.matmul((weight * square) * values.T, values, precision="highest")
+    return gain - total, first, second, weight @ amplitude, total - jnp.log(len(values))

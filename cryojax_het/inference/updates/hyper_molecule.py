@@ -1,0 +1,102 @@
+"""EM for a hyper-molecule of many coefficients: normal equations of voxels, solved in its basis.
+
+The E-step has the moments of the functions of the latent on nodes; the M-step gathers one
+convolution for each pair of functions in a pass over the images, and solves for the coefficients
+by conjugate gradients. (Lederman, Andén & Singer 2020, Inverse Problems 36, for the model.)
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jaxtyping import Array, Float
+
+from ...imaging.grid import FourierGrid
+from ...volumes.hyper_molecule import HyperMolecule
+from ...volumes.kernel import Kernel, quadratic
+from ...volumes.latent_functions.base import AbstractLatentFunctions
+from ...volumes.prolate.basis import ProlateBasis
+from ..hyper_molecules.voxel_equations import solve_in_basis
+from ..update import AbstractUpdate
+from .conjugate_gradients import Stopping
+from .exact_blocks import ExactBlockEquations
+from .on_devices import add_on_devices, empty_sums
+
+
+class HyperMoleculeState(eqx.Module):
+    """Sums of each device, `[device, ...]`; coefficients of the pass before, their prior variances,
+    and about how uncertain they are."""
+
+    equations: ExactBlockEquations
+    log_likelihood: Float[Array, " device"]
+    coefficients: Float[Array, "k p"]
+    variance: Float[Array, "k p"]
+    uncertain: Float[Array, "k p"]
+
+
+class HyperMoleculeUpdate(AbstractUpdate[HyperMoleculeState]):
+    """EM update of an `Expanded` volume whose terms are those of a hyper-molecule, on every device
+    of `mesh`; `grid`: of the images.
+
+    Takes `OnNodes` posteriors.
+    """
+
+    basis: ProlateBasis
+    functions: AbstractLatentFunctions
+    grid: FourierGrid
+    mesh: Mesh = eqx.field(static=True)
+    kernel: Kernel = eqx.field(static=True, default=quadratic())
+    stopping: Stopping = eqx.field(static=True, default=Stopping(tolerance=3e-3, limit=30))
+
+    def init(self, model):
+        """From no coefficients, and prior variances of 1."""
+        del model
+        zero = jnp.zeros((self.basis.size, self.functions.count), self.basis.table.dtype)
+        return self.under(zero, jnp.ones_like(zero))
+
+    def under(
+        self, coefficients: Float[Array, "k p"], variance: Float[Array, "k p"]
+    ) -> HyperMoleculeState:
+        """Empty sums; where conjugate gradients start from, and the prior."""
+        count, spacing = self.functions.count, self.grid.pixel_size
+
+        def empty():
+            made = ExactBlockEquations.zeros(count, self.grid.size, spacing, self.kernel)
+            return made, jnp.zeros((), spacing.dtype)
+
+        sums = empty_sums(self.mesh, empty)
+        return HyperMoleculeState(*sums, coefficients, variance, variance)
+
+    def volume(self, coefficients: Float[Array, "k p"]) -> HyperMolecule:
+        """The molecule of these coefficients."""
+        return HyperMolecule(coefficients, self.basis, self.functions)
+
+    def step(self, model, state, batch, grid, key):
+        """Adds a batch to the sums."""
+
+        def add(held, posterior, batch, model, grid):
+            equations, total = held
+            moments = (posterior.first, posterior.second)
+            equations = equations.add(batch, posterior.mean(), moments, model.noise, grid)
+            return equations, total + jnp.sum(batch.weight * posterior.log_likelihood)
+
+        held = (state.equations, state.log_likelihood)
+        held, posterior = add_on_devices(self.mesh, add, held, batch, model, grid, key)
+        state = eqx.tree_at(lambda s: (s.equations, s.log_likelihood), state, held)
+        gain = jnp.sum(batch.weight * posterior.log_likelihood)
+        metrics = {"images": jnp.sum(batch.weight), "log_likelihood": gain}
+        return model, state, posterior, metrics
+
+    def sweep(self, model, state):
+        """The model with new terms, and empty sums."""
+        total = jax.tree.map(lambda x: x.sum(axis=0), state.equations)
+        total = eqx.tree_at(lambda e: e.spacing, total, self.grid.pixel_size)
+        found = solve_in_basis(
+            total, self.basis, state.variance, state.coefficients, self.grid, self.stopping
+        )
+        molecule = self.volume(found.coefficients)
+        model = eqx.tree_at(lambda m: m.volume, model, molecule.expanded(self.grid, self.kernel))
+        empty = jax.tree.map(jnp.zeros_like, (state.equations, state.log_likelihood))
+        spacing = state.equations.spacing
+        empty = (eqx.tree_at(lambda e: e.spacing, empty[0], spacing), empty[1])
+        return model, HyperMoleculeState(*empty, found.coefficients, state.variance, found.variance)
