@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..imaging.image import Batch
+from ..inference.devices import data_mesh, spread
 from ..inference.gibbs.block import AbstractBlock, World
 from ..inference.gibbs.local_moves import LocalMoves
 from ..inference.gibbs.sampler import Gibbs, GibbsState
@@ -117,9 +118,11 @@ def _some_starts(config: SampleConfig, world: World, batch: Batch) -> Starts:
 
 def _begun(config, world, starts: Starts, blocks) -> GibbsState:
     values = world.joint.values(world.joint.start())
-    spread = jax.tree.map(lambda x: jnp.broadcast_to(x, (config.chains, *x.shape)), values)
+    each = jax.tree.map(lambda x: jnp.broadcast_to(x, (config.chains, *x.shape)), values)
     key = jax.random.fold_in(jax.random.key(config.seed), 1)
-    return _sampler(config, world, starts, blocks).begin(key, world, spread, starts.begin)
+    state = _sampler(config, world, starts, blocks).begin(key, world, each, starts.begin)
+    chains = spread(data_mesh(), (state.values, state.scaled, state.tuning, state.key))
+    return GibbsState(chains[0], chains[1], chains[2], chains[3], state.count)
 
 
 def _sampler(config, world, starts: Starts, blocks) -> Gibbs:

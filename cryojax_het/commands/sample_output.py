@@ -11,8 +11,9 @@ from jaxtyping import Float
 from ..imaging.image import Latents
 from ..inference.chain_diagnostics import bulk_size, r_hat, tail_size
 from ..inference.chain_gates import failures
-from ..inference.gibbs.block import World
+from ..inference.gibbs.block import Place, World
 from ..inference.posterior import Draws as Belief
+from ..inference.predictive_checks import checked, p_values
 from ..particles.files import replacing
 from ..report.sample_plots import plot_chains
 from ..results.disk import explained
@@ -23,6 +24,7 @@ from .volume_run import FittedRun
 
 _HEADER = ("image", "quantity", "mean", "sd", "5%", "95%", "r_hat", "bulk", "tail")
 _ARVIZ = {"acceptance": "acceptance_rate", "diverging": "diverging", "jumped": "jumped"}
+_CHECKED = 40  # draws that replicates are made of, about
 _SHOWN = {"conformation", "rotation", "shift", "contrast"}
 
 
@@ -51,8 +53,20 @@ def write_outputs(
         "r_hat_most": float(judged["r_hat"].max()),
         "bulk_median": float(np.median(judged["bulk"].min(axis=1))),
         "failures": told,
+        "predictive_p": _predictive(world, draws["scaled"], shared).tolist(),
         **{name: float(np.mean(values)) for name, values in said.items()},
     }
+
+
+def _predictive(world: World, scaled, shared) -> Float[np.ndarray, " s"]:
+    """Posterior predictive p-value of each shell's power, from some draws."""
+    thin = lambda x: jnp.concatenate(
+        jnp.asarray(x)[:, :: max(1, x.shape[1] // (_CHECKED // len(x) + 1))]
+    )
+    places = Place({name: thin(x) for name, x in shared.items()}, thin(scaled))
+    keys = jax.random.split(jax.random.key(0), len(places.scaled))
+    one = lambda given: checked(given[0], world, given[1])
+    return p_values(*jax.jit(lambda given: jax.lax.map(one, given))((keys, places)))[1]
 
 
 def _latents(world: World, scaled: Float[np.ndarray, "c d n p"]) -> Latents:

@@ -114,3 +114,11 @@ def keep_compilations() -> None:
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     jax.config.update("jax_compilation_cache_dir", str(Path(home) / "cryojax_het" / "compiled"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+def spread(mesh: Mesh, tree: PyTree) -> PyTree:
+    """Arrays `[chain, ...]` over the devices of `mesh`, where their number divides all of the
+    leading axes; else as they are. What is mapped over chains then runs on all devices."""
+    if any(x.shape[0] % mesh.size for x in jax.tree.leaves(tree)):
+        return tree
+    return jax.tree.map(lambda x: jax.device_put(x, NamedSharding(mesh, BATCH)), tree)

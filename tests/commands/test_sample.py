@@ -79,6 +79,7 @@ def test_a_run_leaves_what_it_promises(drawn):
     record = json.loads((drawn / "run.json").read_text())
     assert record["status"] == "finished"
     assert 0.5 < record["summary"]["acceptance"] < 1
+    assert 0.02 < np.median(record["summary"]["predictive_p"]) < 0.98
 
 
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(fitted, drawn, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from cryojax_het.imaging.image import render
+from cryojax_het.inference import devices
 from cryojax_het.inference.chain_diagnostics import bulk_size, r_hat
 from cryojax_het.inference.gibbs.block import Place, World
 from cryojax_het.inference.gibbs.linear_parameters import (
@@ -17,7 +18,7 @@ from cryojax_het.inference.gibbs.local_moves import LocalMoves
 from cryojax_het.inference.gibbs.noise_power import ColouredNoisePower, WhiteNoisePower
 from cryojax_het.inference.gibbs.parameter_trajectory import ParameterTrajectory
 from cryojax_het.inference.gibbs.prior_scale import PriorScale
-from cryojax_het.inference.gibbs.sampler import Gibbs
+from cryojax_het.inference.gibbs.sampler import Gibbs, GibbsState
 from cryojax_het.inference.gibbs.starts import starts_from_grid, starts_from_modes
 from cryojax_het.inference.joint import log_likelihood
 from cryojax_het.inference.marginal_latents import LatentNodes
@@ -117,22 +118,27 @@ def test_coloured_noise_counts_shells_and_groups():
     assert found[3] == pytest.approx(6 * float((GRID.k_squared() * shell * GRID.inside()).sum()))
 
 
-def test_going_on_is_not_seen_in_the_draws():
+def test_neither_stops_nor_devices_are_seen_in_the_draws():
     joint, batch, *_ = world(jax.random.key(5), names=(COEFFICIENTS, "noise.power"))
     held, key = World.of(joint, batch, GRID), jax.random.key(0)
     values = joint.values(joint.start()) | {scale_name(COEFFICIENTS): jnp.ones(())}
-    starts = eqx.filter_jit(starts_from_grid)(key, held, values, LatentNodes.even((9,)), 4, 2)
-    blocks = (LocalMoves(starts.mixture, starts.variance, chunk=4), WhiteNoisePower())
+    starts = eqx.filter_jit(starts_from_grid)(key, held, values, LatentNodes.even((9,)), 4, 4)
+    blocks = (LocalMoves(starts.mixture, starts.variance, chunk=3), WhiteNoisePower())
     blocks += (LinearParameters.by_linearity(COEFFICIENTS), PriorScale(COEFFICIENTS, 3.0, 2.0))
     sampler = Gibbs(blocks, warmup=4)
-    spread = jax.tree.map(lambda x: jnp.broadcast_to(x, (2, *x.shape)), values)
+    spread = jax.tree.map(lambda x: jnp.broadcast_to(x, (4, *x.shape)), values)
     first = sampler.begin(key, held, spread, starts.begin)
     advance = eqx.filter_jit(sampler.advance)
     _, whole = advance(held, first, 8)
-    state, one = advance(held, first, 3)
-    _, two = advance(held, state, 5)
+    state, one = advance(held, first, 4)
+    _, two = advance(held, state, 4)
     for a, b, c in zip(*map(jax.tree.leaves, (one, two, whole)), strict=True):
         np.testing.assert_array_equal(jnp.concatenate([a, b]), c)
+    chains = (first.values, first.scaled, first.tuning, first.key)
+    over = GibbsState(*devices.spread(devices.data_mesh(), chains), first.count)
+    _, elsewhere = advance(held, over, 4)
+    assert len(elsewhere.scaled.sharding.device_set) == 4
+    np.testing.assert_allclose(elsewhere.scaled, one.scaled, rtol=1e-9)
     assert np.isfinite(whole.log_likelihood).all()
     assert (np.asarray(whole.values[scale_name(COEFFICIENTS)]) > 0).all()
 
