@@ -1,7 +1,7 @@
 """Simulation-based calibration of the posterior of mode amplitudes, poses and contrasts.
 
-    CRYOJAX_HET_DATA=... python sbc.py FOLDER [right | double_noise | even_weights | narrow_prior |
-                                       no_jumps | nuts | table] ...
+    CRYOJAX_HET_DATA=... python sbc.py FOLDER [right | right_long | double_noise | even_weights |
+                                       narrow_prior | no_jumps | nuts | table] ...
 
 Everything is drawn from the prior, simulated and sampled; the truth's rank among draws must be
 uniform (Talts et al. 2018, arXiv:1804.06788). Planted bugs must show. Each name runs one variant
@@ -34,6 +34,7 @@ SNR, PART, KEPT = 0.3, 50, 100
 TESTED = (*NAMES, "misfit")
 MODES = GaussNewton(starts=6, steps=12)
 HMC = Hamiltonian(MODES, chains=2, warmup=150, draws=250, leapfrogs=8)
+LONG = Hamiltonian(MODES, chains=2, warmup=150, draws=600, leapfrogs=8)
 NUTS = NoUTurn(MODES, chains=2, warmup=150, draws=250, depth=4)
 
 
@@ -53,6 +54,7 @@ same = lambda noise: noise
 VARIANTS = {  # sampler, images, what the posterior takes the noise for, its prior's widths
     "right": (HMC, 500, same, 1.0),
     "right_again": (HMC, 500, same, 1.0),
+    "right_long": (LONG, 500, same, 1.0),
     "double_noise": (HMC, 200, lambda noise: WhiteNoise(2 * noise.power), 1.0),
     "even_weights": (HMC, 200, EvenWeights, 1.0),
     "narrow_prior": (HMC, 200, same, 0.6),
