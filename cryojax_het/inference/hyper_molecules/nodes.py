@@ -9,7 +9,7 @@ exactly, whatever the number of modes. (Lederman, Andén & Singer 2020, Inverse 
 what is summed here.)
 """
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -34,7 +34,7 @@ class Nodes(eqx.Module):
     values: Float[Array, "g p"]
 
     @classmethod
-    def over(cls, functions: AbstractLatentFunctions, count: int) -> Self:
+    def over(cls, functions: AbstractLatentFunctions, count: int) -> "Nodes":
         """`count` nodes along each axis."""
         latents = jnp.asarray(functions.nodes(count), jnp.result_type(float))
         return cls(latents, jax.vmap(functions)(latents))
@@ -61,9 +61,8 @@ def latent_moments(
 
 def belief_on_nodes(statistics: LinearStatistics, nodes: Nodes, contrast: Contrast) -> NodeBelief:
     """The belief of each image, `[b]`, from its statistics among the volumes of all functions."""
-    return jax.vmap(
-        lambda gram, cross: NodeBelief(*_of_image(gram, cross, nodes.values, contrast))
-    )(statistics.gram, statistics.cross)
+    one = lambda gram, cross: _of_image(gram, cross, nodes.values, contrast)
+    return NodeBelief(*jax.vmap(one)(statistics.gram, statistics.cross))
 
 
 def _of_image(gram, cross, values, contrast):
