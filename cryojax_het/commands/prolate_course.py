@@ -59,7 +59,7 @@ def fit_coefficients(setting: ProlateSetting, folder: RunFolder) -> Float[np.nda
             step = place.order * _STRIDE + place.done
             folder.log(step, order=place.order, log_likelihood=gain)
         if settled or place.done == setting.config.iterations:
-            place = Place(order=place.order + 1, gain=gain)
+            place = Place(order=place.order + 1)
         _save(folder, coefficients, place)
     return coefficients
 
