@@ -66,10 +66,8 @@ def main() -> None:
             for name, course in (("continued", CONTINUED), ("at once", AT_ONCE)):
                 start = em.random_start(key, equations, course[0].order)
                 rho, value_, seconds = scored(em, equations, start, course, world.latents)
-                print(
-                    f"SNR {snr}: {name} start {seed}: |rho| {rho:.3f} objective {value_ - value:+.1f} ({seconds:.0f} s)",
-                    flush=True,
-                )
+                told = f"|rho| {rho:.3f} objective {value_ - value:+.1f} ({seconds:.0f} s)"
+                print(f"SNR {snr}: {name} start {seed}: {told}", flush=True)
 
 
 if __name__ == "__main__":
