@@ -13,6 +13,7 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from ..inference.devices import to_host
+from ..inference.hyper_molecules.coefficient_prior import learned_variance
 from ..inference.model import Model
 from ..inference.updates.hyper_molecule import HyperMoleculeUpdate
 from ..results.checkpoint import (
@@ -48,10 +49,10 @@ class Place:
 
 def fit_coefficients(setting: ProlateSetting, folder: RunFolder) -> Float[np.ndarray, "k p"]:
     """Coefficients of all orders; a checkpoint is left after every pass."""
-    coefficients, place = _resume(setting, folder)
+    coefficients, variance, place = _resume(setting, folder)
     while place.order <= setting.config.order:
         name = f"order {place.order}, pass {place.done + 1}/{setting.config.iterations}"
-        coefficients, gain = em_pass(setting, coefficients, place.order, name)
+        coefficients, variance, gain = em_pass(setting, coefficients, variance, place.order, name)
         LOG.info("Order %d, pass %d: gain %.3f per image.", place.order, place.done + 1, gain)
         settled = abs(gain - place.gain) < setting.config.tolerance
         place = replace(place, done=place.done + 1, gain=gain)
@@ -60,20 +61,20 @@ def fit_coefficients(setting: ProlateSetting, folder: RunFolder) -> Float[np.nda
             folder.log(step, order=place.order, log_likelihood=gain)
         if settled or place.done == setting.config.iterations:
             place = Place(order=place.order + 1)
-        _save(folder, coefficients, place)
+        _save(folder, coefficients, variance, place)
     return coefficients
 
 
 def em_pass(
-    setting: ProlateSetting, coefficients, order: int, name: str
-) -> tuple[Float[np.ndarray, "k p"], float]:
-    """One pass of EM over all images with the functions up to `order`; the log-likelihood gain
-    per image of the model before it over no particle at all."""
+    setting: ProlateSetting, coefficients, variance, order: int, name: str
+) -> tuple[Float[np.ndarray, "k p"], Float[np.ndarray, "k p"], float]:
+    """One pass of EM over all images with the functions up to `order`: coefficients, the prior
+    variances that follow from them, and the log-likelihood gain per image of the model before it
+    over no particle at all."""
     update, loader, grid = setting.update, setting.loader(setting.box), setting.latent_grid
-    a = jnp.asarray(coefficients)
-    volume = expanded(update, a)
-    model = Model(volume, setting.noise, setting.prior, setting.posterior)
-    state = update.under(a, jnp.asarray(setting.up_to(order), a.dtype))
+    a, held = jnp.asarray(coefficients), setting.functions.orders() <= order
+    model = Model(expanded(update, a), setting.noise, setting.prior, setting.posterior)
+    state = update.under(a, jnp.asarray(variance * held, a.dtype))
     rows = np.arange(len(setting.data.particles))
     plan, hidden, total = setting.plan(rows, loader), jax.process_index() != 0, 0.0
     with tqdm(total=len(rows), desc=name, unit=" images", disable=hidden, file=sys.stderr) as bar:
@@ -82,7 +83,9 @@ def em_pass(
             gain, weight = to_host((gain, batch.weight))
             total += float(gain @ weight)
             bar.update(len(part))
-    return np.asarray(_swept(update, model, state)), total / len(rows)
+    state = _swept(update, model, state)
+    learned = np.asarray(learned_variance(setting.basis, state.coefficients, state.uncertain))
+    return np.asarray(state.coefficients), np.where(held, learned, variance), total / len(rows)
 
 
 @eqx.filter_jit
@@ -101,7 +104,7 @@ def _step(update, others, state):
 
 @eqx.filter_jit
 def _swept(update, model, state):
-    return update.sweep(model, state)[1].coefficients
+    return update.sweep(model, state)[1]
 
 
 def _start(setting: ProlateSetting) -> Float[np.ndarray, "k p"]:
@@ -136,19 +139,20 @@ def _random(setting: ProlateSetting, count: int) -> Float[np.ndarray, "k p"]:
 STARTS = {"principal": _principal, "random": _random}
 
 
-def _save(folder: RunFolder, coefficients, place: Place) -> None:
+def _save(folder: RunFolder, coefficients, variance, place: Place) -> None:
     if jax.process_index() == 0:
         note = {"place": asdict(place), "shape": list(coefficients.shape)}
-        step = place.order * _STRIDE + place.done
-        save_checkpoint(folder.checkpoints, step, {"coefficients": coefficients}, note)
+        tree = {"coefficients": coefficients, "variance": variance}
+        save_checkpoint(folder.checkpoints, place.order * _STRIDE + place.done, tree, note)
 
 
 def _resume(setting: ProlateSetting, folder: RunFolder):
     path = latest_checkpoint(folder.checkpoints)
     if path is None:
-        return _start(setting), Place()
+        return _start(setting), np.asarray(setting.variance), Place()
     note = checkpoint_note(path)
-    tree = load_checkpoint(path, {"coefficients": np.zeros(note["shape"], np.float32)})
+    empty = np.zeros(note["shape"], np.float32)
+    tree = load_checkpoint(path, {"coefficients": empty, "variance": empty})
     place = Place(**note["place"])
     LOG.info("Taken up at order %d after %d passes.", place.order, place.done)
-    return tree["coefficients"], place
+    return tree["coefficients"], tree["variance"], place

@@ -5,7 +5,6 @@ from functools import cached_property
 from typing import final
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from ..imaging.grid import FourierGrid
@@ -89,9 +88,5 @@ class ProlateSetting(ConsensusSetting):
 
     @cached_property
     def variance(self) -> Float[Array, "k p"]:
-        """Prior variances of all coefficients."""
+        """Prior variances of all coefficients, before any is learned."""
         return prior_variance(self.basis, self.consensus_coefficients, self.functions)
-
-    def up_to(self, order: int) -> Float[np.ndarray, "k p"]:
-        """Prior variances, 0 beyond an order."""
-        return np.asarray(self.variance) * (self.functions.orders() <= order)
