@@ -1,0 +1,157 @@
+"""`fit --volume prolate` from files to a run folder: what is found, kept, and taken up."""
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType
+from scipy.stats import spearmanr
+
+from cryojax_het.analysis.expanded_maps import expanded_maps
+from cryojax_het.cli import main
+from cryojax_het.commands import prolate_course, prolate_run, reconstruct_run
+from cryojax_het.commands.fit import METHODS
+from cryojax_het.commands.fit_prolate import ProlateConfig, fit_prolate
+from cryojax_het.particles.mrc import read_volume
+from cryojax_het.results.hyper_molecule_store import load_hyper_molecule
+from cryojax_het.results.run import RunFolder
+from cryojax_het.simulate.settings import Simulation
+from cryojax_het.simulate.simulate import run_simulation
+from cryojax_het.simulate.truth import open_truth
+
+FAST: dict[str, Any] = {"devices": 1, "batch": 60, "iterations": 4, "order": 2, "latent_box": 16}
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    """360 images of a hinged molecule, 24 pixels of 9 Å."""
+    return run_simulation(
+        Simulation(
+            output=tmp_path_factory.mktemp("sim"),
+            count=360,
+            size=24,
+            pixel_size=9.0,
+            hinge=(-50.0, 50.0),
+            snr=0.5,
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(simulated, tmp_path_factory):
+    output = tmp_path_factory.mktemp("fit") / "run"
+    config = ProlateConfig(particles=simulated.particles, output=output, **FAST)
+    return config, fitted(config)
+
+
+def fitted(config):
+    """As users run it: JAX in single precision."""
+    with jax.enable_x64(False):
+        return fit_prolate(config, ["test"])
+
+
+def latents(folder, name="conformation"):
+    return np.asarray(RunFolder(folder).latents().read(name))
+
+
+def test_the_latent_tells_the_angle(finished, simulated):
+    config, summary = finished
+    tau = latents(config.output)
+    angle = open_truth(simulated.truth.parent).images.conformation
+    assert abs(spearmanr(tau[:, 0], np.asarray(angle)[:, 0]).statistic) > 0.9
+    assert np.abs(tau).max() <= 1
+    assert summary["functions_of_latents"] == 3
+    weights = latents(config.output, "node_log_weight")
+    np.testing.assert_allclose(np.exp(weights).sum(axis=1), 1, rtol=1e-4)
+    gain = latents(config.output, "log_likelihood") - latents(config.output, "log_likelihood_mean")
+    assert gain.mean() > 1
+
+
+def test_what_the_run_folder_holds(finished):
+    config, _ = finished
+    folder = RunFolder(config.output)
+    names = sorted(path.stem for path in (folder.path / "volumes").glob("*.mrc"))
+    assert names == ["half1", "half2", "mask", "mean", "term_01", "term_02"]
+    assert folder.volume("term_01").data.shape == (24, 24, 24)
+    molecule = load_hyper_molecule(folder)
+    assert molecule.coefficients.shape == (molecule.basis.size, 3)
+    maps = expanded_maps(folder)
+    ends = np.stack(list(maps(np.array([[-0.9], [0.9]]))))
+    change = np.linalg.norm(ends[1] - ends[0]) / np.linalg.norm(ends)
+    assert change > 0.3
+    # At the crop that latents are from, the maps are the molecule's own.
+    own = load_hyper_molecule(folder)
+    assert own.functions(jnp.zeros(1)).shape == (3,)
+
+
+def test_maps_and_analysis_of_the_run(finished, tmp_path):
+    config, _ = finished
+    run = str(config.output)
+    main(["volumes", run, "--particles", "0,5", "-o", str(tmp_path / "maps")])
+    assert read_volume(tmp_path / "maps" / "particle_000005.mrc").data.shape == (24, 24, 24)
+    main(["analyse", run])
+    assert (config.output / "analysis").is_dir()
+
+
+def test_where_the_crop_is_the_box_maps_are_the_molecules(simulated, tmp_path):
+    config = ProlateConfig(
+        particles=simulated.particles,
+        output=tmp_path / "whole",
+        **{**FAST, "latent_box": 24, "iterations": 1, "order": 1, "start": "random"},
+    )
+    fitted(config)
+    folder = RunFolder(config.output)
+    molecule = load_hyper_molecule(folder)
+    with jax.enable_x64(False):
+        from cryojax_het.imaging.grid import FourierGrid
+
+        at_rest = molecule.density(jnp.zeros(1, jnp.float32), FourierGrid(24, jnp.float32(9.0)))
+    np.testing.assert_allclose(
+        folder.volume("mean").data, at_rest, atol=1e-4 * np.abs(at_rest).max()
+    )
+
+
+def test_taken_up_where_it_was_killed(simulated, tmp_path, monkeypatch):
+    alone = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
+    for module in (prolate_run, reconstruct_run):
+        monkeypatch.setattr(module, "data_mesh", lambda: alone)
+    options = {**FAST, "iterations": 2, "order": 1}
+    whole = ProlateConfig(particles=simulated.particles, output=tmp_path / "whole", **options)
+    fitted(whole)
+    kept = prolate_course._save
+
+    def killed(*arguments):
+        kept(*arguments)
+        raise KeyboardInterrupt
+
+    broken = replace(whole, output=tmp_path / "broken")
+    with monkeypatch.context() as patch:
+        patch.setattr(prolate_course, "_save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fitted(broken)
+    assert not RunFolder(broken.output).finished
+    fitted(broken)
+    np.testing.assert_array_equal(latents(broken.output), latents(whole.output))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"latents": 4}, "1, 2 or 3. Got 4"),
+        ({"order": 0}, "at least 1"),
+        ({"share": 1.0}, "between 0 and 1"),
+        ({"nodes": 2}, "more than `--order`"),
+        ({"contrast": -1.0}, "must not be negative"),
+        ({"latent_box": 15}, "even, from 8"),
+    ],
+)
+def test_bad_settings_are_told(wrong, told, tmp_path):
+    with pytest.raises(ValueError, match=told):
+        ProlateConfig(particles=tmp_path / "a.star", output=tmp_path, **wrong)
+
+
+def test_the_command_line_knows_it():
+    assert METHODS["prolate"].settings is ProlateConfig
