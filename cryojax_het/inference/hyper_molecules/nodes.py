@@ -14,7 +14,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...volumes.latent_functions.base import AbstractLatentFunctions, mean_and_covariance
 from ..linear_statistics import LinearStatistics
@@ -65,17 +65,45 @@ def belief_on_nodes(statistics: LinearStatistics, nodes: Nodes, contrast: Contra
     return NodeBelief(*jax.vmap(one)(statistics.gram, statistics.cross))
 
 
+class NodeDraw(NamedTuple):
+    """A latent and a contrast of an image, and the values of the functions at the latent."""
+
+    latent: Float[Array, "*b d"]
+    contrast: Float[Array, "*b"]
+    values: Float[Array, "*b p"]
+
+
+def drawn_on_nodes(
+    key: PRNGKeyArray,
+    gram: Float[Array, "p p"],
+    cross: Float[Array, " p"],
+    nodes: Nodes,
+    contrast: Contrast,
+) -> NodeDraw:
+    """One draw from the belief of one image, the contrast from its normal density at the node."""
+    gain, amplitude, variance = _at_nodes(gram, cross, nodes.values, contrast)
+    where, how = jax.random.split(key)
+    chosen = jax.random.categorical(where, gain)
+    step = jax.random.normal(how, (), gain.dtype)
+    drawn = amplitude[chosen] + jnp.sqrt(variance[chosen]) * step
+    return NodeDraw(nodes.latents[chosen], drawn, nodes.values[chosen])
+
+
 def _of_image(gram, cross, values, contrast):
+    gain, amplitude, variance = _at_nodes(gram, cross, values, contrast)
+    total = jax.nn.logsumexp(gain)
+    weight = jnp.exp(gain - total)
+    square = amplitude**2 + variance
+    first = jnp.matmul(weight * amplitude, values, precision="highest")
+    second = jnp.matmul((weight * square) * values.T, values, precision="highest")
+    return gain - total, first, second, weight @ amplitude, total - jnp.log(len(values))
+
+
+def _at_nodes(gram, cross, values, contrast):
+    """Gain in log-likelihood, mean and variance of the contrast, at each node."""
     mean, variance = contrast.mean, contrast.width**2
     along = jnp.matmul(values, cross, precision="highest")
     power = jnp.sum(values * jnp.matmul(values, gram, precision="highest"), axis=1)
     spread = 1 + variance * power
     gain = (variance * along**2 + 2 * mean * along - mean**2 * power) / (2 * spread)
-    gain = gain - 0.5 * jnp.log(spread)
-    total = jax.nn.logsumexp(gain)
-    weight = jnp.exp(gain - total)
-    amplitude = (variance * along + mean) / spread
-    square = amplitude**2 + variance / spread
-    first = jnp.matmul(weight * amplitude, values, precision="highest")
-    second = jnp.matmul((weight * square) * values.T, values, precision="highest")
-    return gain - total, first, second, weight @ amplitude, total - jnp.log(len(values))
+    return gain - 0.5 * jnp.log(spread), (variance * along + mean) / spread, variance / spread
