@@ -54,7 +54,12 @@ def batch(tiny):
     return eqx.tree_at(lambda b: b.weight, batch, jnp.ones(COUNT).at[-2:].set(0))
 
 
-POSTERIORS = [pytest.param(m, id=n) for n, m, _ in concrete(posteriors, AbstractPosterior)]
+# `LatentNodes` needs a volume expanded in functions: its laws are beside its own tests.
+POSTERIORS = [
+    pytest.param(m, id=n)
+    for n, m, _ in concrete(posteriors, AbstractPosterior)
+    if n != "LatentNodes"
+]
 # Laws hold of short chains too.
 SHORT = {"chains": 2, "warmup": 3, "draws": 4}
 LESS = {"Hamiltonian": SHORT | {"leapfrogs": 2}, "NoUTurn": SHORT | {"depth": 2}}

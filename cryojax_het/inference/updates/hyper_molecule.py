@@ -15,12 +15,21 @@ from ...imaging.grid import FourierGrid
 from ...volumes.hyper_molecule import HyperMolecule
 from ...volumes.kernel import Kernel, quadratic
 from ...volumes.latent_functions.base import AbstractLatentFunctions
-from ...volumes.prolate.basis import ProlateBasis
+from ...volumes.latent_functions.interval import Legendre
+from ...volumes.linear import LinearVolume
+from ...volumes.prolate.basis import ProlateBasis, prolate_basis
+from ...volumes.prolate.projection import projected
+from ..hyper_molecules.coefficient_prior import prior_variance
+from ..hyper_molecules.nodes import Nodes
 from ..hyper_molecules.voxel_equations import solve_in_basis
+from ..model import Model
+from ..posteriors.latent_nodes import LatentNodes
+from ..requirements import expanded_volume
 from ..update import AbstractUpdate
 from .conjugate_gradients import Stopping
 from .exact_blocks import ExactBlockEquations
 from .on_devices import add_on_devices, empty_sums
+from .principal_volumes import stacked
 
 
 class HyperMoleculeState(eqx.Module):
@@ -49,10 +58,13 @@ class HyperMoleculeUpdate(AbstractUpdate[HyperMoleculeState]):
     stopping: Stopping = eqx.field(static=True, default=Stopping(tolerance=3e-3, limit=30))
 
     def init(self, model):
-        """From no coefficients, and prior variances of 1."""
-        del model
-        zero = jnp.zeros((self.basis.size, self.functions.count), self.basis.table.dtype)
-        return self.under(zero, jnp.ones_like(zero))
+        """From the coefficients of the model's maps, and the prior that their mean implies.
+
+        `TypeError` for a volume that is not `Expanded`."""
+        terms = expanded_volume(model.volume, "HyperMoleculeUpdate").terms
+        assert isinstance(terms, LinearVolume)
+        a = projected(self.basis, stacked(terms), self.grid)
+        return self.under(a, prior_variance(self.basis, a[:, 0], self.functions))
 
     def under(
         self, coefficients: Float[Array, "k p"], variance: Float[Array, "k p"]
@@ -100,3 +112,16 @@ class HyperMoleculeUpdate(AbstractUpdate[HyperMoleculeState]):
         spacing = state.equations.spacing
         empty = (eqx.tree_at(lambda e: e.spacing, empty[0], spacing), empty[1])
         return model, HyperMoleculeState(*empty, found.coefficients, state.variance, found.variance)
+
+
+def example(voxels, noise, prior, mesh) -> tuple[HyperMoleculeUpdate, Model]:
+    """For the laws of updates: a curve of second order through functions of a small ball."""
+    grid = FourierGrid(len(voxels.voxels), voxels.spacing)
+    length = float(grid.length)
+    functions = Legendre(2)
+    update = HyperMoleculeUpdate(prolate_basis(length / 4, 6 / length), functions, grid, mesh)
+    v = voxels.voxels
+    maps = jnp.stack([v, 0.3 * jnp.roll(v, 2, axis=0), 0.2 * jnp.roll(v, 3, axis=1)])
+    start = update.volume(projected(update.basis, maps, grid)).expanded(grid)
+    posterior = LatentNodes(Nodes.over(functions, 5))
+    return update, Model(start, noise, prior, posterior)
