@@ -6,6 +6,8 @@ from typing import Literal, final
 
 from .image_settings import ImageSettings
 
+_FEWEST_DRAWS = 8  # of which a standard deviation, and how chains mix, can be told
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,10 @@ class ProlateConfig(ImageSettings):
     tolerance: float = 0.02
     """An order is done when a pass changes the log-likelihood per image by less."""
 
+    draws: int = 0
+    """Draws from the posterior of molecule and latents together after the fit, a pass each; of the
+    last three quarters, maps of the pointwise standard deviation."""
+
     def __post_init__(self):
         if not 1 <= self.latents <= 3:
             raise ValueError(f"`--latents` must be 1, 2 or 3. Got {self.latents}.")
@@ -49,6 +55,8 @@ class ProlateConfig(ImageSettings):
             raise ValueError(f"`--nodes` must be more than `--order`. Got {self.nodes}.")
         if self.contrast < 0 or self.tolerance <= 0:
             raise ValueError("`--contrast` must not be negative, and `--tolerance` positive.")
+        if self.draws < 0 or 0 < self.draws < _FEWEST_DRAWS:
+            raise ValueError(f"`--draws` must be 0, or {_FEWEST_DRAWS} or more. Got {self.draws}.")
         if self.latent_box is not None and (self.latent_box % 2 or self.latent_box < 8):
             raise ValueError(f"`--latent-box` must be even, from 8. Got {self.latent_box}.")
 

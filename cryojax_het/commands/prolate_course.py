@@ -3,7 +3,7 @@
 import logging
 import sys
 from dataclasses import asdict, dataclass, replace
-from typing import final
+from typing import NamedTuple, final
 
 import equinox as eqx
 import jax
@@ -47,7 +47,14 @@ class Place:
     gain: float = -np.inf
 
 
-def fit_coefficients(setting: ProlateSetting, folder: RunFolder) -> Float[np.ndarray, "k p"]:
+class Fitted(NamedTuple):
+    """Coefficients, and the prior variances that were learned with them."""
+
+    coefficients: Float[np.ndarray, "k p"]
+    variance: Float[np.ndarray, "k p"]
+
+
+def fit_coefficients(setting: ProlateSetting, folder: RunFolder) -> Fitted:
     """Coefficients of all orders; a checkpoint is left after every pass."""
     coefficients, variance, place = _resume(setting, folder)
     while place.order <= setting.config.order:
@@ -62,7 +69,7 @@ def fit_coefficients(setting: ProlateSetting, folder: RunFolder) -> Float[np.nda
         if settled or place.done == setting.config.iterations:
             place = Place(order=place.order + 1)
         _save(folder, coefficients, variance, place)
-    return coefficients
+    return Fitted(coefficients, variance)
 
 
 def em_pass(

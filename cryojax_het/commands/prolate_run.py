@@ -11,6 +11,7 @@ from .fit_prolate import ProlateConfig
 from .linear_consensus import consensus_of
 from .one_run import in_run_folder
 from .prolate_course import fit_coefficients
+from .prolate_draws import draw_molecules
 from .prolate_output import write_outputs
 from .prolate_setting import ProlateSetting
 from .reconstruct_data import Data
@@ -24,8 +25,10 @@ def run(config: ProlateConfig, data: Data, command: Sequence[str]) -> dict:
 def _fit(config: ProlateConfig, data: Data, command: Sequence[str], folder: RunFolder) -> dict:
     began = time.monotonic()
     setting = ProlateSetting(config, data, consensus_of(config, command), data_mesh())
-    coefficients = fit_coefficients(setting, folder)
-    summary = write_outputs(setting, folder, coefficients)
+    fitted = fit_coefficients(setting, folder)
+    summary = write_outputs(setting, folder, fitted.coefficients)
+    if config.draws:
+        summary |= draw_molecules(setting, folder, fitted)
     summary["seconds"] = time.monotonic() - began
     if jax.process_index() == 0:
         folder.finish(summary)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..analysis.expanded_maps import expanded_maps
 from ..analysis.map_series import linear_maps
 from ..imaging.noise import ColouredNoise
 from ..inference.gibbs.block import AbstractBlock
@@ -24,6 +25,7 @@ from ..inference.posteriors.chosen_unknowns import ChosenUnknowns
 from ..inference.prior import LocalPrior
 from ..results.mixture_store import load_mixture
 from ..volumes.base import AbstractVolume
+from ..volumes.normal_latents import NormalLatents
 from .fit import MIXTURES
 from .sample import SampleConfig
 from .volume_run import FittedRun
@@ -49,8 +51,14 @@ def _linear(run: FittedRun) -> SampledVolume:
     return SampledVolume(linear_maps(run.folder).volume(run.mask()), {}, ())
 
 
+def _prolate(run: FittedRun) -> SampledVolume:
+    """In latents that are standard normal where the model's are even over their range."""
+    return SampledVolume(NormalLatents(expanded_maps(run.folder).volume(run.mask())), {}, ())
+
+
 MODELS: Mapping[str, Callable[[FittedRun], SampledVolume]] = {
     "linear": _linear,
+    "prolate": _prolate,
     **dict.fromkeys(MIXTURES, _mixture),
 }
 

@@ -3,6 +3,7 @@
 import csv
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +20,7 @@ from ..report.sample_plots import plot_chains
 from ..results.disk import explained
 from ..results.inference_data import inference_data, write_inference_data
 from ..results.run import RunFolder
+from ..volumes.normal_latents import NormalLatents
 from .sample_course import Draws
 from .volume_run import FittedRun
 
@@ -73,6 +75,9 @@ def _latents(world: World, scaled: Float[np.ndarray, "c d n p"]) -> Latents:
     """Of every draw, `[c, d, n]`."""
     one = jax.vmap(lambda v: world.joint.latents(v, world.widths, world.batch.latents))
     made = jax.jit(lambda chain: jax.lax.map(one, chain))(jnp.asarray(scaled))
+    volume = world.joint.model.volume
+    if isinstance(volume, NormalLatents):  # told as the run tells them
+        made = eqx.tree_at(lambda t: t.conformation, made, volume.within(made.conformation))
     return jax.tree.map(np.asarray, made)
 
 

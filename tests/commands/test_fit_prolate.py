@@ -15,6 +15,8 @@ from cryojax_het.cli import main
 from cryojax_het.commands import prolate_course, prolate_run, reconstruct_run
 from cryojax_het.commands.fit import METHODS
 from cryojax_het.commands.fit_prolate import ProlateConfig, fit_prolate
+from cryojax_het.commands.sample import SampleConfig, sample
+from cryojax_het.imaging.grid import FourierGrid
 from cryojax_het.particles.mrc import read_volume
 from cryojax_het.results.hyper_molecule_store import load_hyper_molecule
 from cryojax_het.results.run import RunFolder
@@ -82,9 +84,6 @@ def test_what_the_run_folder_holds(finished):
     ends = np.stack(list(maps(np.array([[-0.9], [0.9]]))))
     change = np.linalg.norm(ends[1] - ends[0]) / np.linalg.norm(ends)
     assert change > 0.3
-    # At the crop that latents are from, the maps are the molecule's own.
-    own = load_hyper_molecule(folder)
-    assert own.functions(jnp.zeros(1)).shape == (3,)
 
 
 def test_maps_and_analysis_of_the_run(finished, tmp_path):
@@ -96,18 +95,45 @@ def test_maps_and_analysis_of_the_run(finished, tmp_path):
     assert (config.output / "analysis").is_dir()
 
 
+def test_images_of_the_run_can_be_sampled(finished, tmp_path):
+    config, _ = finished
+    few = {"chains": 2, "warmup": 10, "draws": 20, "starts": 4}
+    with jax.enable_x64(False):
+        said = sample(
+            SampleConfig(
+                run=config.output,
+                output=tmp_path / "draws",
+                particles="3,17,40,41",
+                unknowns=("conformation", "contrast"),
+                **few,
+            ),
+            ["test"],
+        )
+    assert said["images"] == 4
+    drawn = latents(tmp_path / "draws")[[3, 17, 40, 41]]
+    known = latents(config.output)[[3, 17, 40, 41]]
+    width = np.sqrt(latents(config.output, "conformation_covariance")[[3, 17, 40, 41], 0])
+    assert np.abs(drawn).max() <= 1
+    assert np.abs(drawn - known).max() < 3 * width.max() + 0.2
+
+
 def test_where_the_crop_is_the_box_maps_are_the_molecules(simulated, tmp_path):
     config = ProlateConfig(
         particles=simulated.particles,
         output=tmp_path / "whole",
-        **{**FAST, "latent_box": 24, "iterations": 1, "order": 1, "start": "random"},
+        **{**FAST, "latent_box": 24, "iterations": 1, "order": 1, "start": "random", "draws": 8},
     )
-    fitted(config)
+    summary = fitted(config)
     folder = RunFolder(config.output)
+    assert summary["draws_kept"] == 6
+    deviation = folder.volume("mean_deviation").data
+    assert deviation.shape == (24, 24, 24)
+    assert 0 < deviation.max() < np.abs(folder.volume("mean").data).max()
+    drawn = np.load(config.output / "draws" / "conformation.npy")
+    assert drawn.shape == (8, 360, 1)
+    assert np.isfinite(drawn).all()
     molecule = load_hyper_molecule(folder)
     with jax.enable_x64(False):
-        from cryojax_het.imaging.grid import FourierGrid
-
         at_rest = molecule.density(jnp.zeros(1, jnp.float32), FourierGrid(24, jnp.float32(9.0)))
     np.testing.assert_allclose(
         folder.volume("mean").data, at_rest, atol=1e-4 * np.abs(at_rest).max()
@@ -144,6 +170,7 @@ def test_taken_up_where_it_was_killed(simulated, tmp_path, monkeypatch):
         ({"order": 0}, "at least 1"),
         ({"share": 1.0}, "between 0 and 1"),
         ({"nodes": 2}, "more than `--order`"),
+        ({"draws": 3}, "8 or more. Got 3"),
         ({"contrast": -1.0}, "must not be negative"),
         ({"latent_box": 15}, "even, from 8"),
     ],

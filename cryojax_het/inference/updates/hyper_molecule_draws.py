@@ -17,7 +17,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...imaging.grid import FourierGrid
 from ...imaging.image import Batch, Latents, render
+from ...volumes.expanded import Expanded
 from ...volumes.linear import FourierLinear
+from ..devices import BATCH, WHOLE
 from ..hyper_molecules.nodes import Contrast, Nodes, drawn_on_nodes
 from ..hyper_molecules.voxel_equations import solve_in_basis
 from ..linear_statistics import linear_statistics
@@ -25,17 +27,21 @@ from ..model import Model
 from ..requirements import expanded_volume, gaussian_noise, local_prior
 from .exact_blocks import ExactBlockEquations
 from .hyper_molecule import HyperMoleculeUpdate
+from .on_devices import empty_sums
 
 
 class SweepState(eqx.Module):
-    """Between two batches of a sweep: sums; coefficients `a₀` drawn from the prior."""
+    """Between two batches of a sweep: sums of each device, `[device, ...]`; coefficients `a₀` drawn
+    from the prior, and maps of their terms."""
 
     equations: ExactBlockEquations
-    simulated: Float[Array, "k p"]
+    coefficients: Float[Array, "k p"]
+    simulated: Expanded
 
 
 class HyperMoleculeSweep(eqx.Module):
-    """A sweep over all images; `update` has basis, functions and how equations are solved.
+    """A sweep over all images, on every device of the mesh of `update`, which has basis, functions
+    and how equations are solved.
 
     - `nodes`: where latents are drawn; `variance`: prior variances of coefficients.
     """
@@ -46,24 +52,45 @@ class HyperMoleculeSweep(eqx.Module):
 
     def begin(self, key: PRNGKeyArray) -> SweepState:
         """Before the first batch."""
-        count, grid, kernel = self.update.functions.count, self.update.grid, self.update.kernel
-        equations = ExactBlockEquations.zeros(count, grid.size, grid.pixel_size, kernel)
+        update = self.update
+        count, grid = update.functions.count, update.grid
+        make = lambda: ExactBlockEquations.zeros(count, grid.size, grid.pixel_size, update.kernel)
         drawn = jax.random.normal(key, self.variance.shape, self.variance.dtype)
-        return SweepState(equations, jnp.sqrt(self.variance) * drawn)
+        coefficients = jnp.sqrt(self.variance) * drawn
+        simulated = update.volume(coefficients).expanded(grid, update.kernel).prepare(grid)
+        return SweepState(empty_sums(update.mesh, make), coefficients, simulated)
 
     def step(
         self, model: Model, state: SweepState, batch: Batch, grid: FourierGrid, key: PRNGKeyArray
     ) -> tuple[SweepState, Latents]:
         """With a batch: the sums, and its latents drawn. `model.volume` is `Expanded`, of the
         coefficients of the sweep before; keys are by image, whatever the batches."""
+        data = jax.random.key_data(key)  # of keys themselves no device can be told to hold all
+
+        def one_device(equations, batch, model, simulated, data, grid):
+            own = jax.tree.map(lambda x: x[0], equations)
+            about = model, simulated, grid
+            own, latents = self._added(own, batch, about, jax.random.wrap_key_data(data))
+            return jax.tree.map(lambda x: x[None], own), latents
+
+        everywhere = jax.shard_map(
+            one_device,
+            mesh=self.update.mesh,
+            in_specs=(BATCH, BATCH, WHOLE, WHOLE, WHOLE, WHOLE),
+            out_specs=BATCH,
+            check_vma=False,
+        )
+        equations, latents = everywhere(state.equations, batch, model, state.simulated, data, grid)
+        return SweepState(equations, state.coefficients, state.simulated), latents
+
+    def _added(self, equations, batch, about, key):
+        model, simulated, grid = about
         noise = gaussian_noise(model.noise, "HyperMoleculeSweep")
         keys = jax.vmap(lambda index: jax.random.split(jax.random.fold_in(key, index)))(batch.index)
         drawn = self._drawn(keys[:, 0], model, batch, grid)
         latents = eqx.tree_at(
             lambda t: (t.conformation, t.contrast), batch.latents, (drawn.latent, drawn.contrast)
         )
-        molecule = self.update.volume(state.simulated)
-        simulated = molecule.expanded(self.update.grid, self.update.kernel).prepare(grid)
 
         def residual(key, image, latents, optics):
             clean = render(simulated, latents, optics, grid)
@@ -73,21 +100,18 @@ class HyperMoleculeSweep(eqx.Module):
         left = eqx.tree_at(lambda b: b.images, batch, images)
         weighted = drawn.contrast[:, None] * drawn.values
         moments = weighted, weighted[:, :, None] * weighted[:, None]
-        equations = state.equations.add(left, latents, moments, noise, grid)
-        return SweepState(equations, state.simulated), latents
+        return equations.add(left, latents, moments, noise, grid), latents
 
     def end(self, state: SweepState) -> Float[Array, "k p"]:
         """The coefficients drawn."""
         update = self.update
+        total = jax.tree.map(lambda x: x.sum(axis=0), state.equations)
+        total = eqx.tree_at(lambda e: e.spacing, total, update.grid.pixel_size)
+        zero = jnp.zeros_like(self.variance)
         found = solve_in_basis(
-            state.equations,
-            update.basis,
-            self.variance,
-            jnp.zeros_like(self.variance),
-            update.grid,
-            update.stopping,
+            total, update.basis, self.variance, zero, update.grid, update.stopping
         )
-        return state.simulated + found.coefficients
+        return state.coefficients + found.coefficients
 
     def _drawn(self, keys, model, batch, grid):
         ready = expanded_volume(model.volume, "HyperMoleculeSweep").prepare(grid).terms
