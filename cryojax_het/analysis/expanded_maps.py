@@ -66,7 +66,8 @@ class ExpandedMaps:
         gram = flat @ flat.T / np.sum(np.square(self.mean.data, dtype=np.float64))
         found = []
         for axis in range(self.latent_size):
-            points = np.zeros((_STEPS, self.latent_size))
+            # Of a circle in the plane the middle is nowhere: it is passed at a small distance.
+            points = np.full((_STEPS, self.latent_size), 1e-3)
             points[:, axis] = (2 * np.arange(_STEPS) + 1) / _STEPS - 1
             spread = np.cov(self._coordinates(points).T, bias=True).reshape(gram.shape)
             found.append(np.sum(spread * gram))

@@ -19,7 +19,7 @@ class ProlateConfig(ImageSettings):
     latents: int = 1
     """Number of latents, each even over its range."""
     path: Literal["interval", "circle"] = "interval"
-    """What a latent ranges over: -1 to 1 from end to end, or the same, ends joined."""
+    """What a latent ranges over: -1 to 1 from end to end; or a circle, told by two coordinates."""
     functions: Literal["legendre", "chebyshev", "cosine"] = "legendre"
     """On an interval. A circle has a Fourier series."""
     order: int = 3

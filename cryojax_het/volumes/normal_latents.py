@@ -2,40 +2,36 @@
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..imaging.grid import FourierGrid
 from . import expanded
 from .base import AbstractVolume
+from .expanded import Expanded
 
 
 class NormalLatents(AbstractVolume):
-    """`V(r; τ(z))` with `τ = erf(z/√2)`: where `z` is standard normal, `τ` is even over [-1, 1].
+    """`V(r; τ(z))`: where `z` is standard normal, `τ` is even over the range of `source`.
 
-    So every prior, search and sampler that knows of normal latents serves the volume of `source`.
+    So every prior, search and sampler that knows of normal latents serves its volume.
     """
 
-    source: AbstractVolume
+    source: Expanded
     latent_size: int = eqx.field(static=True, init=False)
 
-    def __init__(self, source: AbstractVolume):
+    def __init__(self, source: Expanded):
         self.source, self.latent_size = source, source.latent_size
 
     def within(self, latent: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
         """`τ` of `z`."""
-        return jax.scipy.special.erf(latent * 0.5**0.5)
-
-    def normal(self, tau: Float[Array, "*b d"]) -> Float[Array, "*b d"]:
-        """`z` of `τ`; of the ends of the range, which are at infinity, of what is next to them."""
-        end = 1 - 4 * jnp.finfo(tau.dtype).eps
-        return jax.scipy.special.erfinv(jnp.clip(tau, -end, end)) * 2**0.5
+        flat = latent.reshape(-1, latent.shape[-1])
+        return jax.vmap(self.source.functions.of_normal)(flat).reshape(latent.shape)
 
     def slice(self, latent, rotation, grid):
-        return self.source.slice(self.within(latent), rotation, grid)
+        return self.source.slice(self.source.functions.of_normal(latent), rotation, grid)
 
     def density(self, latent, grid):
-        return self.source.density(self.within(latent), grid)
+        return self.source.density(self.source.functions.of_normal(latent), grid)
 
     def prepare(self, grid):
         return NormalLatents(self.source.prepare(grid))

@@ -36,6 +36,10 @@ class AbstractLatentFunctions(eqx.Module):
     def difference(self, a: Float[Array, " d"], b: Float[Array, " d"]) -> Float[Array, " d"]:
         """The shortest way from `b` to `a`: around a circle, it may cross the cut."""
 
+    @abc.abstractmethod
+    def of_normal(self, latent: Float[Array, " d"]) -> Float[Array, " d"]:
+        """Of standard normal numbers, latents even over the range."""
+
 
 def mean_and_covariance(
     functions: AbstractLatentFunctions, weight: Float[Array, " g"], latents: Float[Array, "g d"]
@@ -54,6 +58,11 @@ def checked_order(order: int) -> int:
     if order < 0:
         raise ValueError(f"The largest order of latent functions must be at least 0. Got {order}.")
     return order
+
+
+def even_of_normal(latent: Float[Array, " d"]) -> Float[Array, " d"]:
+    """`erf(z/√2)`: of standard normal numbers, even ones in [-1, 1]."""
+    return jax.scipy.special.erf(latent * 0.5**0.5)
 
 
 def cells(count: int) -> Float[np.ndarray, " g"]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from .base import AbstractLatentFunctions
-from .circle import FourierSeries
+from .circle import CircleInPlane
 from .interval import Chebyshev, Cosine, Legendre
 from .products import TotalOrder
 
@@ -11,7 +11,7 @@ KINDS: Mapping[str, Callable[[int], AbstractLatentFunctions]] = {
     "legendre": Legendre,
     "chebyshev": Chebyshev,
     "cosine": Cosine,
-    "fourier": FourierSeries,
+    "fourier": CircleInPlane,
 }
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .base import AbstractLatentFunctions, cells, checked_order
+from .base import AbstractLatentFunctions, cells, checked_order, even_of_normal
 
 
 class AbstractIntervalFunctions(AbstractLatentFunctions):
@@ -37,6 +37,9 @@ class AbstractIntervalFunctions(AbstractLatentFunctions):
 
     def difference(self, a, b):
         return a - b
+
+    def of_normal(self, latent):
+        return even_of_normal(latent)
 
 
 @final

@@ -56,6 +56,9 @@ class TotalOrder(AbstractLatentFunctions):
     def difference(self, a, b):
         return differences(self.axes, a, b)
 
+    def of_normal(self, latent):
+        return each_of_normal(self.axes, latent)
+
 
 def parts_of(
     axes: Sequence[AbstractLatentFunctions], latent: Float[Array, " d"]
@@ -70,6 +73,14 @@ def differences(
     """Of latents of several axes."""
     pairs = zip(axes, parts_of(axes, a), parts_of(axes, b), strict=True)
     return jnp.concatenate([axis.difference(x, y) for axis, x, y in pairs])
+
+
+def each_of_normal(
+    axes: Sequence[AbstractLatentFunctions], latent: Float[Array, " d"]
+) -> Float[Array, " d"]:
+    """Of several axes."""
+    parts = zip(axes, parts_of(axes, latent), strict=True)
+    return jnp.concatenate([axis.of_normal(part) for axis, part in parts])
 
 
 def node_products(axes: Sequence[AbstractLatentFunctions], count: int) -> Float[np.ndarray, "g d"]:

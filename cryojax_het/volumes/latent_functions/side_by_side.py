@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from .base import AbstractLatentFunctions
-from .products import differences, node_products, parts_of
+from .products import differences, each_of_normal, node_products, parts_of
 
 
 @final
@@ -42,3 +42,6 @@ class SideBySide(AbstractLatentFunctions):
 
     def difference(self, a, b):
         return differences(self.axes, a, b)
+
+    def of_normal(self, latent):
+        return each_of_normal(self.axes, latent)

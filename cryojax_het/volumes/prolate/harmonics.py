@@ -79,6 +79,7 @@ def equator(degree: int) -> Float[np.ndarray, " h"]:
     return scale * sph_harm_y(l, np.abs(m), np.pi / 2, 0.0).real * ((l + m) % 2 == 0)
 
 
+@lru_cache(maxsize=8)
 def turning_points(degree: int) -> tuple[Float[np.ndarray, "p 3"], list[np.ndarray]]:
     """Directions, and for each `l` the matrix `[2l + 1, p]` that takes values there to
     coefficients: constants of `rotation_matrices`. Double precision."""

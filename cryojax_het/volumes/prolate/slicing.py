@@ -13,6 +13,8 @@ from ...imaging.grid import FourierGrid, inside_circle
 from .basis import ProlateBasis, polar, sign_of
 from .harmonics import equator, rotation_matrices, turning_points, waves
 
+_FEW = 1500  # functions that are sliced faster at every point
+
 
 class AbstractSlicing(eqx.Module):
     """A way to evaluate `Σ_k a_k ψ̂_k` on a plane."""
@@ -87,6 +89,11 @@ class AtTurnedPlane(AbstractSlicing):
             total = total.at[:, top + np.arange(-l, l + 1)[seen]].add(own_profile)
             start += len(own)
         return total
+
+
+def fastest_slicing(basis: ProlateBasis) -> AbstractSlicing:
+    """As measured (`experiments/hyper_molecules/table.md`): points for few functions, else a turn."""
+    return AtEveryPoint() if basis.size < _FEW else AtTurnedPlane.of(basis)
 
 
 def _in_plane(rotation, grid):
