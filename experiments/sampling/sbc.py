@@ -42,7 +42,7 @@ ROTATIONS = so3.uniform_grid(0).astype(np.float32)  # 60° apart
 VARIANTS = {  # world, simulations, its switches
     "right": ("local", 325, (1.0, 1.0)),
     "double_noise": ("local", 100, (2.0, 1.0)),
-    "even_weights": ("local", 75, (1.0, 0.0)),
+    "even_weights": ("local", 200, (1.0, 0.0)),
     "haar": ("posed", 300, (1.0,)),
     "no_haar": ("posed", 400, (0.0,)),
 }
