@@ -28,7 +28,7 @@ from .voxels import Voxels
 class HyperMolecule(AbstractVolume):
     """Coefficients `a_kp` `[k, p]` of a basis in space and of functions of the latent.
 
-    - `slicing`: how a slice is evaluated; every way is exact. Unless said, the fastest by measurement.
+    - `slicing`: how a slice is evaluated; every way is exact. None: the fastest by measurement.
 
     `ValueError` where the coefficients do not fit.
     """
