@@ -15,7 +15,6 @@ from ..inference.updates.block_equations import BlockEquations
 from ..inference.updates.exact_blocks import ExactBlockEquations, table_shape
 from ..inference.updates.on_devices import add_on_devices, empty_sums
 from ..inference.updates.principal_volumes import shell_power
-from ..results.run import RunFolder
 from ..volumes.kernel import quadratic
 from ..volumes.prolate.voxels import voxels_of
 from .prolate_course import expanded
@@ -25,12 +24,9 @@ _EXACT = 2e9  # bytes of exact equations, of all devices together; above, diagon
 _REFERENCE = 4  # shells of the terms' spectra that the unknown ones are extrapolated from
 
 
-def full_box_terms(
-    setting: ProlateSetting, folder: RunFolder, coefficients
-) -> Float[np.ndarray, "p n n n"]:
+def full_box_terms(setting: ProlateSetting, coefficients) -> Float[np.ndarray, "p n n n"]:
     """Where latents were inferred from the full box, the molecule's own maps; else one more
     M-step, on voxels: latents are told by the frequencies of the crop, and then stand for all."""
-    del folder
     size = setting.data.size
     own = np.asarray(_maps(setting.basis, jnp.asarray(coefficients), setting.latent_grid))
     if setting.box == size:
@@ -56,7 +52,7 @@ def _gathered(setting: ProlateSetting, coefficients):
     sums = empty_sums(mesh, make)
     volume = expanded(setting.update, jnp.asarray(coefficients)).prepare(setting.latent_grid)
     model = Model(volume, setting.noise, setting.prior, setting.posterior)
-    plan, hidden = setting.plan(np.arange(len(setting.data.particles)), loader), False
+    plan = setting.plan(np.arange(len(setting.data.particles)), loader)
     hidden = jax.process_index() != 0
     total = sum(map(len, plan))
     bar = tqdm(total=total, desc="full box", unit=" images", disable=hidden, file=sys.stderr)

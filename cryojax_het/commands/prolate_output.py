@@ -28,7 +28,7 @@ def write_outputs(setting: ProlateSetting, folder: RunFolder, coefficients) -> d
     """Latents of every image; the hyper-molecule; maps of the full box of the mean over the range
     of the latents and of each term beyond. Returns the summary."""
     log_likelihood = _write_latents(setting, folder, coefficients)
-    terms = full_box_terms(setting, folder, coefficients)
+    terms = full_box_terms(setting, coefficients)
     if jax.process_index() == 0:
         write_map(setting, folder, "mean", terms[0])
         for number, term in enumerate(terms[1:], start=1):
@@ -59,7 +59,7 @@ def _write_latents(setting: ProlateSetting, folder: RunFolder, coefficients) -> 
     volume = expanded(setting.update, jnp.asarray(coefficients)).prepare(grid)
     model = Model(volume, setting.noise, setting.prior, setting.posterior)
     count = len(setting.data.particles)
-    table, hidden = latent_tables(folder, count, setting.functions.latent_size), False
+    table = latent_tables(folder, count, setting.functions.latent_size)
     hidden = jax.process_index() != 0
     if not hidden:
         table.create("node_log_weight", (count, len(setting.nodes.latents)))
