@@ -141,7 +141,21 @@ def _solve(em: ExactEM, equations, moments):
 
 
 def _solved(gram, right, moments, variance):
-    """Of one parity: `[k, p]`. Unknowns are in units of their prior's widths."""
+    """Of one block: `[k, p]`."""
+    system, side, width = normal_system(gram, right, moments, variance)
+    factor = jnp.linalg.cholesky(system)
+    found = width * jax.scipy.linalg.cho_solve((factor, True), side)
+    return found.reshape(variance.shape[1], -1).T
+
+
+def normal_system(
+    gram: Float[Array, "b k k"],
+    right: Float[Array, "b k"],
+    moments: tuple[Float[Array, "b p"], Float[Array, "b p p"]],
+    variance: Float[Array, "k p"],
+) -> tuple[Float[Array, "n n"], Float[Array, " n"], Float[Array, " n"]]:
+    """Matrix and right-hand side of the coefficients of one block, over functions of the latent and
+    then of space, in units of their prior's widths, the third that is returned."""
     first, second = moments
     count, size = first.shape[1], right.shape[1]
     rows, columns = np.triu_indices(count)
@@ -153,5 +167,4 @@ def _solved(gram, right, moments, variance):
     width = jnp.sqrt(variance).T.reshape(-1)
     system = jnp.moveaxis(system, 2, 1).reshape(count * size, -1) * width[:, None] * width
     side = jnp.matmul(first.T, right, precision="highest").reshape(-1) * width
-    factor = jnp.linalg.cholesky(system + jnp.eye(len(width), dtype=system.dtype))
-    return (width * jax.scipy.linalg.cho_solve((factor, True), side)).reshape(count, size).T
+    return system + jnp.eye(len(width), dtype=system.dtype), side, width
