@@ -88,14 +88,14 @@ class World(NamedTuple):
     latents: np.ndarray
 
 
-def images(volume: Hinged, count: int, snr: float, seed: int) -> World:
+def images(volume: Hinged, count: int, snr: float, seed: int, size: int = SIZE) -> World:
     """`count` images, poses and latents even; `snr`: power of the signal within the band over
-    that of the noise there."""
+    that of the noise there; `size`: pixels of a side of the box."""
     keys = jax.random.split(jax.random.key(seed), 3)
     tau = jax.random.uniform(keys[0], (count, volume.latent_size), minval=-1, maxval=1)
     rotation = jax.vmap(so3.random)(jax.random.split(keys[1], count))
-    full = FourierGrid(SIZE, 1.0)
-    grid = full.crop(2 * int(SIZE * FREQUENCY))
+    full = FourierGrid(size, 1.0)
+    grid = full.crop(2 * int(size * FREQUENCY))
     view = lambda z, r: volume.slice(z, r, grid)
     clean = jax.jit(lambda a, b: jax.lax.map(lambda x: view(*x), (a, b), batch_size=100))(
         tau, rotation
