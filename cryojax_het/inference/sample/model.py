@@ -16,6 +16,7 @@ from ..joint import Joint, Parameters, Widths
 from ..marginal_latents import LatentNodes
 
 LATENTS = "latents"  # the site of the unknowns of images
+PLATE = "image"
 NumpyroModel = Callable[[Batch], None]
 
 
@@ -72,7 +73,7 @@ def joint_model(joint: Joint, grid: FourierGrid, subsample: int | None = None) -
     def model(batch: Batch) -> None:
         prepared = joint.prepared(_parameters(joint), grid)
         widths = joint.widths(batch, grid)
-        with numpyro.plate("image", len(batch.index), subsample_size=subsample) as rows:
+        with numpyro.plate(PLATE, len(batch.index), subsample_size=subsample) as rows:
             taken, units = jax.tree.map(lambda x: x[rows], (batch, widths))
             v = numpyro.sample(LATENTS, dist.Normal(units.centre, 1.0).to_event(1))
             assert v is not None
@@ -96,7 +97,7 @@ def marginal_model(
     def model(batch: Batch) -> None:
         prepared = joint.prepared(_parameters(joint), grid)
         widths = joint.widths(batch, grid)
-        with numpyro.plate("image", len(batch.index), subsample_size=subsample) as rows:
+        with numpyro.plate(PLATE, len(batch.index), subsample_size=subsample) as rows:
             taken, units = jax.tree.map(lambda x: x[rows], (batch, widths))
             evidence = nodes.evidence(joint, prepared, taken, units, grid)
             likelihood = Evidences(evidence, taken.images.shape[1:])

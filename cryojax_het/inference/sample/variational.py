@@ -16,7 +16,7 @@ from numpyro.infer.autoguide import (
 from numpyro.infer.initialization import init_to_value
 
 from .chains import Positions
-from .model import LATENTS, NumpyroModel
+from .model import LATENTS, PLATE, NumpyroModel
 
 
 class Bounds(NamedTuple):
@@ -78,5 +78,5 @@ def _guide(model: NumpyroModel, start: Positions, rank: int) -> AutoGuideList:
     if shared:
         guide.append(AutoLowRankMultivariateNormal(part(shared), rank=rank, init_loc_fn=here))
     if LATENTS in start:
-        guide.append(AutoNormal(part([LATENTS]), init_loc_fn=here))
+        guide.append(AutoNormal(part([LATENTS, PLATE]), init_loc_fn=here))
     return guide

@@ -96,15 +96,15 @@ def test_subsampling_is_the_closed_form(marginalised):
     agrees(np.swapaxes(np.asarray(draws.sites[SITE][80:, ..., 0]), 0, 1), mean, covariance)
 
 
-@pytest.mark.parametrize(("kind", "scale"), [(Langevin, 1.0), (UnderdampedLangevin, 0.2)])
+@pytest.mark.parametrize(("kind", "scale"), [(Langevin, 3.0), (UnderdampedLangevin, 0.2)])
 def test_stochastic_gradients_are_near_the_closed_form(marginalised, kind, scale):
     _, _, target, (mean, covariance) = marginalised
     method = kind(jnp.diag(jnp.asarray(covariance)), scale, 100.0)
-    run = jax.jit(jax.vmap(lambda key: method.chain(key, target, target.reference, 1500)))
+    run = jax.jit(jax.vmap(lambda key: method.chain(key, target, target.reference, 4000)))
     found = np.asarray(run(jax.random.split(jax.random.key(2), 4)))[:, 300:].reshape(-1, 3)
     width = np.sqrt(np.diag(covariance))
-    assert np.abs((found.mean(axis=0) - mean) / width).max() < 0.25
-    assert np.abs(found.std(axis=0) / width - 1).max() < 0.2
+    assert np.abs((found.mean(axis=0) - mean) / width).max() < 0.2
+    assert np.abs(found.std(axis=0) / width - 1).max() < 0.15
 
 
 def test_variational_density_of_a_normal_posterior_and_its_bounds():
