@@ -97,13 +97,11 @@ finer = eqx.filter_jit(refined)
 def em_of(frequency, equations, moments):
     """EM up to a frequency, its prior from the consensus at poses believed in."""
     basis = prolate_basis(RADIUS, frequency, SHARE)
-    total = jnp.sum(moments[1][:, 0, 0])
     trace = sum(jnp.einsum("b,bkk->", moments[1][:, 0, 0], g) for g in equations.gram)
     flat = jnp.full((basis.size, 1), 1e4 * basis.size / trace)
     first = ExactEM(basis, Legendre(0), flat, KNOWN)
     one = (moments[0][:, :1], moments[1][:, :1, :1])
     consensus = solved(first, equations, one)[:, 0]
-    assert float(total) > 0
     return ExactEM(basis, FUNCTIONS, prior_variance(basis, consensus, FUNCTIONS), KNOWN)
 
 
