@@ -98,17 +98,16 @@ def test_maps_and_analysis_of_the_run(finished, tmp_path):
 def test_images_of_the_run_can_be_sampled(finished, tmp_path):
     config, _ = finished
     few = {"chains": 2, "warmup": 10, "draws": 20, "starts": 4}
-    with jax.enable_x64(False):
-        said = sample(
-            SampleConfig(
-                run=config.output,
-                output=tmp_path / "draws",
-                particles="3,17,40,41",
-                unknowns=("conformation", "contrast"),
-                **few,
-            ),
-            ["test"],
-        )
+    said = sample(
+        SampleConfig(
+            run=config.output,
+            output=tmp_path / "draws",
+            particles="3,17,40,41",
+            unknowns=("conformation", "contrast"),
+            **few,
+        ),
+        ["test"],
+    )
     assert said["images"] == 4
     drawn = latents(tmp_path / "draws")[[3, 17, 40, 41]]
     known = latents(config.output)[[3, 17, 40, 41]]
