@@ -92,7 +92,7 @@ class AtTurnedPlane(AbstractSlicing):
 
 
 def fastest_slicing(basis: ProlateBasis) -> AbstractSlicing:
-    """As `experiments/hyper_molecules/table.md` has it: points for few functions, else a turn."""
+    """As `experiments/hyper_molecules/fits.md` has it: points for few functions, else a turn."""
     return AtEveryPoint() if basis.size < _FEW else AtTurnedPlane.of(basis)
 
 
