@@ -2,9 +2,11 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
 
 from ..particles.files import replacing
 
@@ -41,6 +43,12 @@ def write_text(path: Path, text: str) -> None:
         file.write(text)
         flush(file.fileno(), file)
     sync_folder(path.parent)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write `arrays` as the whole `.npz` file `path`, or leave what was there."""
+    with explained(path.parent), replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def flush(descriptor: int, file) -> None:

@@ -1,21 +1,17 @@
 """A hyper-molecule in a run folder: `model/hyper_molecule.npz` and `.json`."""
 
-import json
-from pathlib import Path
-from typing import Any
-
 import jax.numpy as jnp
 import numpy as np
 
-from ..particles.files import replacing
 from ..volumes.hyper_molecule import HyperMolecule
 from ..volumes.latent_functions.base import AbstractLatentFunctions
 from ..volumes.latent_functions.choice import latent_functions
 from ..volumes.prolate.basis import ProlateBasis
-from .disk import explained, write_text
+from .model_files import model_about, model_arrays, save_model
 from .run import RunFolder
 
 FORMAT = 1
+_NAME, _KIND = "hyper_molecule", "a hyper-molecule"
 
 
 def save_hyper_molecule(folder: RunFolder, molecule: HyperMolecule, functions: str) -> None:
@@ -23,24 +19,20 @@ def save_hyper_molecule(folder: RunFolder, molecule: HyperMolecule, functions: s
 
     - `functions`: name of those of the latents, as `latent_functions` has it.
     """
-    basis, place = molecule.basis, folder.folder("model")
-    about = {"format": FORMAT, "functions": functions, "latents": molecule.latent_size}
+    basis, one = molecule.basis, latent_functions(functions, 1, 0)
+    about = {"format": FORMAT, "functions": functions}
     about |= {"order": int(molecule.functions.orders().max()), "bandlimit": basis.bandlimit}
-    about |= {"counts": list(basis.counts)}
+    # A latent on a circle has two coordinates.
+    about |= {"latents": molecule.latent_size // one.latent_size, "counts": list(basis.counts)}
     arrays = {"coefficients": molecule.coefficients, "radius": basis.radius, "table": basis.table}
-    with explained(place):
-        path = place / "hyper_molecule.npz"
-        with replacing(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, allow_pickle=False, **{k: np.asarray(v) for k, v in arrays.items()})
-        write_text(place / "hyper_molecule.json", json.dumps(about, indent=1) + "\n")
+    save_model(folder, _NAME, {k: np.asarray(v) for k, v in arrays.items()}, about)
 
 
 def load_hyper_molecule(folder: RunFolder) -> HyperMolecule:
     """What `save_hyper_molecule` wrote. Raises `FileNotFoundError` where there is none,
     `ValueError` where another version wrote it."""
-    about = _about(folder.path / "model")
-    with np.load(folder.path / "model" / "hyper_molecule.npz", allow_pickle=False) as file:
-        arrays = {name: jnp.asarray(value) for name, value in file.items()}
+    about = model_about(folder, _NAME, _KIND, FORMAT)
+    arrays = {name: jnp.asarray(value) for name, value in model_arrays(folder, _NAME).items()}
     basis = ProlateBasis(
         radius=arrays["radius"],
         table=arrays["table"],
@@ -52,20 +44,8 @@ def load_hyper_molecule(folder: RunFolder) -> HyperMolecule:
 
 def load_latent_functions(folder: RunFolder) -> AbstractLatentFunctions:
     """Those of the hyper-molecule alone. Raises as `load_hyper_molecule` does."""
-    return _functions(_about(folder.path / "model"))
+    return _functions(model_about(folder, _NAME, _KIND, FORMAT))
 
 
 def _functions(about) -> AbstractLatentFunctions:
     return latent_functions(about["functions"], about["latents"], about["order"])
-
-
-def _about(place: Path) -> dict[str, Any]:
-    path = place / "hyper_molecule.json"
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} does not exist: the run is not of a hyper-molecule, or not finished."
-        )
-    about = json.loads(path.read_text())
-    if about["format"] != FORMAT:
-        raise ValueError(f"{path} has the format {about['format']}; this version reads {FORMAT}.")
-    return about

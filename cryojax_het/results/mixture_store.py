@@ -4,18 +4,15 @@ Arrays are found by the name of their field, never by position. A new kind of di
 more entry of `MOVEMENTS`.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from ..particles.files import replacing
 from ..structures.atoms import Atoms
 from ..structures.frames import Frames
 from ..structures.riding import riding
@@ -28,12 +25,13 @@ from ..volumes.neural_displacement import NeuralDisplacement
 from ..volumes.normal_modes import NormalModes
 from ..volumes.rigid_segments import RigidSegments
 from ..volumes.scaled_modes import ScaledModes
-from .disk import explained, write_text
+from .model_files import model_about, model_arrays, save_model
 from .movement import AbstractMovement, ByModes
 from .run import RunFolder
 from .trained_movements import ByAmplitudes, ByAnchors, ByNetwork, ByScaledModes, BySegments
 
 FORMAT = 1
+_NAME, _KIND = "mixture", "a mixture of Gaussians"
 
 
 @final
@@ -92,20 +90,13 @@ def save_mixture(folder: RunFolder, stored: StoredMixture) -> None:
     about = {"format": FORMAT, "displacement": type(displacement).__name__}
     about |= {"moved": movement.about(displacement)}
     about |= {"sizes": list(reference.sizes), "chunk": reference.chunk}
-    place = folder.folder("model")
-    with explained(place):
-        with replacing(place / "mixture.npz") as temporary, open(temporary, "wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-        write_text(place / "mixture.json", json.dumps(about, indent=1) + "\n")
+    save_model(folder, _NAME, arrays, about)
 
 
 def load_mixture(folder: RunFolder) -> StoredMixture:
     """What `save_mixture` wrote. Raises `FileNotFoundError` where there is none, `ValueError` where
     another version wrote it."""
-    place = folder.path / "model"
-    about = _about(place)
-    with np.load(place / "mixture.npz", allow_pickle=False) as file:
-        arrays = dict(file)
+    about, arrays = model_about(folder, _NAME, _KIND, FORMAT), model_arrays(folder, _NAME)
     part = lambda name: {
         key.removeprefix(f"{name}."): value
         for key, value in arrays.items()
@@ -126,15 +117,3 @@ def load_mixture(folder: RunFolder) -> StoredMixture:
         atoms=Atoms(**part("atoms")),
         follows=arrays["follows"],
     )
-
-
-def _about(place: Path) -> dict[str, Any]:
-    path = place / "mixture.json"
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} does not exist: the run is not of a mixture of Gaussians, or not finished."
-        )
-    about = json.loads(path.read_text())
-    if about["format"] != FORMAT:
-        raise ValueError(f"{path} has the format {about['format']}; this version reads {FORMAT}.")
-    return about
