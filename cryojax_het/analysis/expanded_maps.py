@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,8 +14,7 @@ from ..results.hyper_molecule_store import load_latent_functions
 from ..results.run import RunFolder
 from ..volumes.expanded import Expanded
 from ..volumes.latent_functions.base import AbstractLatentFunctions
-from ..volumes.linear import LinearVolume
-from ..volumes.voxels import Voxels
+from .map_series import LinearMaps
 
 _STEPS = 21  # along each latent, that a mean over its range is from
 
@@ -46,18 +44,13 @@ class ExpandedMaps:
                 f"Points of {latent.shape[1]} coordinates do not fit {self.latent_size} of the "
                 "model."
             )
-        for point in self._coordinates(latent):
-            yield self.mean.data + np.tensordot(point, self.terms, axes=1)
+        yield from LinearMaps(mean=self.mean, components=self.terms)(self._coordinates(latent))
 
     def volume(self, mask: Float[np.ndarray, "n n n"]) -> Expanded:
         """The model that images are compared with, under a mask: what lies outside is noise of
         these same images."""
-        spacing = self.mean.voxel_size[0]
-        mean = Voxels(voxels=jnp.asarray(self.mean.data * mask), spacing=spacing)
-        parts = jnp.asarray(self.terms * mask)
-        terms = eqx.filter_vmap(lambda v: Voxels(voxels=v, spacing=spacing))(parts)
-        linear = LinearVolume(mean=mean, components=terms, latent_size=len(parts))
-        return Expanded(self.functions, linear)
+        maps = LinearMaps(mean=self.mean, components=self.terms)
+        return Expanded(self.functions, maps.volume(mask))
 
     def eigenvalues(self) -> Float[np.ndarray, " k"]:
         """Variance of the map along each latent over the power of the mean, the other latents in

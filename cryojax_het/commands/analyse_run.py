@@ -59,9 +59,7 @@ def open_analysed(config: AnalyseConfig) -> Analysed:
     """Open `config.run`. Raises `FileNotFoundError` where it is no run or has no latents,
     `ValueError` where it is unfinished."""
     run = RunFolder(config.run)
-    if not run.finished:
-        again = " ".join(run.record()["command"])
-        raise ValueError(f"{run.path} is not finished: `{again}` takes it up where it was.")
+    run.check_finished()
     table = run.latents()
     if "conformation" not in table.names():
         raise FileNotFoundError(

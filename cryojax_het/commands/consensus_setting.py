@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float, Integer
@@ -13,12 +14,18 @@ from ..analysis.mask import spherical_mask
 from ..imaging.grid import FourierGrid
 from ..imaging.noise import ColouredNoise
 from ..inference.devices import own_part, place_batch
+from ..inference.updates.block_equations import AbstractBlockEquations, BlockEquations
+from ..inference.updates.exact_blocks import ExactBlockEquations, table_shape
+from ..inference.updates.principal_volumes import shell_power
 from ..particles.loader import Loader, Placement, split_rows
+from ..volumes.kernel import quadratic
 from .image_preparation import image_loader, initial_noise, particle_radius, prepared_pixels
 from .image_settings import ImageSettings
 from .linear_consensus import Consensus
 from .reconstruct_data import Data
 
+_EXACT = 2e9  # bytes of exact equations, of all devices together; above, diagonal ones
+_REFERENCE = 4  # shells of spectra that unknown ones are extrapolated from
 _SMALLEST, _LARGEST = 16, 64  # pixels of the crops that latents are inferred from
 
 
@@ -65,6 +72,25 @@ class ConsensusSetting:
     def mean(self, box: int) -> Float[np.ndarray, "b b b"]:
         """The consensus map at `box` voxels."""
         return resample_box(self.consensus.mean, box)
+
+    def block_equations(self, box: int, count: int) -> type[AbstractBlockEquations]:
+        """Of `count` volumes of `box` voxels: exact where memory allows, else diagonal."""
+        pairs = count * (count + 1) // 2
+        shape = table_shape(2 * box, pairs, quadratic())
+        stored = 4 * np.prod(shape, dtype=float) * self.mesh.size
+        return ExactBlockEquations if stored <= _EXACT else BlockEquations
+
+    def power_beyond(self, power: Float[np.ndarray, "q s"], known: int) -> np.ndarray:
+        """Spectra of volumes of the full box, `power` up to the shell `known`: beyond, the mean's
+        spectrum, scaled to the last known shells of each."""
+        size = self.data.size
+        voxels = jnp.asarray(self.mean(size)[None], jnp.float32)
+        mean = np.asarray(shell_power(voxels, self.grid(size).pixel_size))
+        ends = slice(max(known - _REFERENCE, 1), known)
+        ratio = power[:, ends].mean(axis=1) / max(mean[0, ends].mean(), 1e-30)
+        full = ratio[:, None] * mean
+        full[:, :known] = power[:, :known]
+        return full
 
     def plan(
         self, rows: Integer[np.ndarray, " n"], loader: Loader

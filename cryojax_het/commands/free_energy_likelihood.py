@@ -50,9 +50,7 @@ class PathSource:
 def opened(config: FreeEnergyConfig) -> PathSource:
     """Open all that the settings name. Raises `FileNotFoundError` and `ValueError`."""
     run = RunFolder(config.run)
-    if not run.finished:
-        again = " ".join(run.record()["command"])
-        raise ValueError(f"{run.path} is not finished: `{again}` takes it up where it was.")
+    run.check_finished()
     settings = settings_of_run(run, config.particle_file, config.batch, config.data_dir)
     data = load_data(settings)
     keep_compilations()

@@ -12,13 +12,11 @@ latents/path_log_likelihood.npy   [images, nodes and beyond]
 
 import json
 import logging
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..particles.files import replacing
-from ..results.disk import explained, write_text
+from ..results.disk import explained, write_arrays, write_text
 from ..results.run import RunFolder
 from .free_energy import FreeEnergyConfig
 from .free_energy_nodes import NodePath
@@ -35,19 +33,14 @@ def write_profile(
     with explained(place):
         place.mkdir(exist_ok=True)
         about = {"latent": path.latent, "position": path.position, "names": np.array(path.names)}
-        _write_arrays(folder.folder("analysis") / "path.npz", about)
-        _write_arrays(place / "profile.npz", _arrays(found))
+        write_arrays(folder.folder("analysis") / "path.npz", about)
+        write_arrays(place / "profile.npz", _arrays(found))
         write_text(place / "profile.csv", _table(path, found))
         summary = _summary(config, path, found)
         write_text(place / "profile.json", json.dumps(summary, indent=1) + "\n")
         _draw(folder, config, path, found)
     folder.finish(summary)
     return summary | {"text": _text(folder, config, path, found)}
-
-
-def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
 
 
 def _arrays(found: FoundProfile) -> dict[str, np.ndarray]:

@@ -1,8 +1,8 @@
 """What every command that works on particle images is told about them."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..particles.stack import ReadOptions
 
@@ -51,6 +51,10 @@ class ImageSettings:
     """CPU devices to spread the work over; None: one per core where memory allows."""
     checkpoint_seconds: float = 60.0
     """Seconds between checkpoints of a reconstruction; fits leave one after every pass."""
+
+    def shared(self) -> dict[str, Any]:
+        """Settings that every command on images has, for another one on the same images."""
+        return {f.name: getattr(self, f.name) for f in fields(ImageSettings)}
 
     def inputs(self) -> list[Path]:
         """The files whose change would make another run of this."""

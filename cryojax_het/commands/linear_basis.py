@@ -3,14 +3,12 @@ leading directions of it, and how many of them."""
 
 import abc
 import logging
-import sys
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Integer
-from tqdm import tqdm
 
 from ..inference.devices import BATCH, WHOLE, to_host
 from ..inference.linear_statistics import linear_statistics
@@ -22,7 +20,7 @@ from ..inference.projected_covariance import (
     principal_volumes,
     without_contrast,
 )
-from ..inference.updates.principal_volumes import linear_of, shell_power
+from ..inference.updates.principal_volumes import shell_power
 from ..results.checkpoint import (
     checkpoint_note,
     latest_checkpoint,
@@ -31,6 +29,8 @@ from ..results.checkpoint import (
 )
 from ..results.run import RunFolder
 from ..volumes.kernel import quadratic
+from ..volumes.linear import linear_of
+from .image_pass import image_pass
 from .linear_fit import Fitted, choose_count
 from .linear_setting import LinearSetting
 
@@ -120,15 +120,11 @@ def latent_covariance(
     gather = jax.jit(everywhere)
     contrast = (float(setting.prior.contrast_mean), float(setting.prior.contrast_width))
     equations = CovarianceEquations.zeros(len(volumes) - 1)
-    plan = setting.plan(rows, loader)
-    hidden = jax.process_index() != 0
-    with tqdm(total=len(rows), desc=name, unit=" images", disable=hidden, file=sys.stderr) as bar:
-        for part, batch in zip(plan, loader.batches(plan), strict=True):
-            found = to_host((gather(volume, noise, batch, grid), batch.weight))
-            gram, projection = without_contrast(found[0], contrast)
-            weight = np.asarray(found[1], np.float64)
-            equations = equations.with_images(gram, projection, weight)
-            bar.update(len(part))
+    for batch in image_pass(loader, setting.plan(rows, loader), name):
+        found = to_host((gather(volume, noise, batch, grid), batch.weight))
+        gram, projection = without_contrast(found[0], contrast)
+        weight = np.asarray(found[1], np.float64)
+        equations = equations.with_images(gram, projection, weight)
     return equations.solve()
 
 

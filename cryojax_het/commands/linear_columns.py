@@ -1,13 +1,11 @@
 """A basis of what varies, from columns of the covariance: one pass over the images."""
 
-import sys
 from typing import final
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from ..inference.covariance_columns import (
     ColumnEquations,
@@ -22,10 +20,11 @@ from ..inference.posteriors.as_given import AsGiven
 from ..inference.posteriors.band_limited import without_shells
 from ..inference.requirements import gaussian_noise, local_prior
 from ..inference.updates.on_devices import add_on_devices, empty_sums
-from ..inference.updates.principal_volumes import linear_of, shell_power
+from ..inference.updates.principal_volumes import shell_power
 from ..particles.loader import Placement
 from ..volumes.kernel import quadratic
-from ..volumes.linear import FourierLinear
+from ..volumes.linear import FourierLinear, linear_of
+from .image_pass import image_pass
 from .image_preparation import image_loader, particle_radius
 from .linear_basis import AbstractBases
 
@@ -78,15 +77,11 @@ def _gathered(setting, rows, mean, points) -> tuple[ColumnEquations, ColumnEquat
     half = np.zeros(len(setting.data.particles), int)
     half[rows] = setting.data.particles.half[rows]
     plan = plan_batches(half, size)
-    hidden = jax.process_index() != 0
-    bar = tqdm(total=len(rows), desc="columns", unit=" images", disable=hidden, file=sys.stderr)
-    with bar:
-        coming = loader.batches([planned.rows for planned in plan])
-        for planned, batch in zip(plan, coming, strict=True):
-            sums[planned.half] = _step((model, batch, grid, mesh), sums[planned.half])
-            # One batch at a time: bounded memory, true progress.
-            jax.block_until_ready(sums[planned.half])
-            bar.update(len(planned.rows))
+    coming = image_pass(loader, [planned.rows for planned in plan], "columns")
+    for planned, batch in zip(plan, coming, strict=True):
+        sums[planned.half] = _step((model, batch, grid, mesh), sums[planned.half])
+        # One batch at a time: bounded memory, true progress.
+        jax.block_until_ready(sums[planned.half])
     one, two = (_total(held, points, grid) for held in sums)
     return one, two
 

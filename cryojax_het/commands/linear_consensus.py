@@ -1,7 +1,7 @@
 """The homogeneous reconstruction that a fit starts from, a run of its own inside the fit's."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -35,8 +35,7 @@ class Consensus:
 
 def consensus_of(config: ImageSettings, command: Sequence[str]) -> Consensus:
     """Reconstruct into `consensus/` of the run folder, or read what is there."""
-    shared = {f.name: getattr(config, f.name) for f in fields(ImageSettings)}
-    settings = replace(ReconstructConfig(**shared), output=config.output / "consensus")
+    settings = replace(ReconstructConfig(**config.shared()), output=config.output / "consensus")
     reconstruct(settings, command)
     folder = RunFolder(settings.output)
     curves = np.loadtxt(folder.path / "analysis" / "fsc.csv", delimiter=",", skiprows=1)

@@ -1,7 +1,6 @@
 """EM for principal volumes from a start, and how many of them there are."""
 
 import logging
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, final
@@ -11,14 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
-from tqdm import tqdm
 
 from ..inference.devices import to_host
 from ..inference.linear_statistics import linear_statistics
 from ..inference.model import Model
 from ..inference.posteriors.band_limited import without_shells
 from ..inference.posteriors.linear_gaussian import of_statistics
-from ..inference.updates.principal_volumes import linear_of, stacked
 from ..results.checkpoint import (
     checkpoint_note,
     latest_checkpoint,
@@ -27,7 +24,8 @@ from ..results.checkpoint import (
 )
 from ..results.run import RunFolder
 from ..volumes.kernel import quadratic
-from ..volumes.linear import LinearVolume
+from ..volumes.linear import LinearVolume, linear_of, stacked
+from .image_pass import image_pass
 from .linear_setting import LinearSetting
 
 LOG = logging.getLogger("cryojax_het")
@@ -105,15 +103,11 @@ def em_pass(setting: LinearSetting, fitted: Fitted, rows, name: str) -> tuple[Fi
     update, grid, loader = setting.update(box, count), setting.grid(box), setting.loader(box)
     model = _model(setting, fitted)
     state = update.under(jnp.asarray(fitted.power))
-    plan = setting.plan(rows, loader)
     total = 0.0
-    hidden = jax.process_index() != 0
-    with tqdm(total=len(rows), desc=name, unit=" images", disable=hidden, file=sys.stderr) as bar:
-        for part, batch in zip(plan, loader.batches(plan), strict=True):
-            state, gain = _step(update, (model, batch, grid), state)
-            gain, weight = to_host((gain, batch.weight))
-            total += float(gain @ weight)
-            bar.update(len(part))
+    for batch in image_pass(loader, setting.plan(rows, loader), name):
+        state, gain = _step(update, (model, batch, grid), state)
+        gain, weight = to_host((gain, batch.weight))
+        total += float(gain @ weight)
     model, state = _swept(update, model, state)
     found = Fitted(
         volumes=np.asarray(stacked(model.volume)),

@@ -1,7 +1,6 @@
 """The last pass of a fit of principal volumes: every image's latents, and maps at the full box."""
 
 import logging
-import sys
 from typing import Any
 
 import equinox as eqx
@@ -9,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
-from tqdm import tqdm
 
 from ..analysis.fourier_resample import resample_box
 from ..inference.devices import to_host
@@ -19,15 +17,14 @@ from ..inference.posterior import LinearGaussian
 from ..inference.posteriors.band_limited import without_shells
 from ..inference.posteriors.linear_gaussian import of_statistics
 from ..inference.requirements import gaussian_noise, linear_volume, local_prior
-from ..inference.updates.principal_volumes import shell_power
 from ..results.run import RunFolder
 from ..volumes.linear import FourierLinear
 from .consensus_output import latent_tables, write_data, write_map
+from .image_pass import image_pass
 from .linear_fit import Fitted, linear_volume_of
 from .linear_setting import LinearSetting
 
 LOG = logging.getLogger("cryojax_het")
-_REFERENCE = 4  # shells of the components' priors that the unknown ones are extrapolated from
 
 
 def write_outputs(setting: LinearSetting, folder: RunFolder, fitted: Fitted) -> dict[str, Any]:
@@ -66,23 +63,14 @@ def _last_pass(setting: LinearSetting, folder: RunFolder, fitted: Fitted):
     state = update.under(jnp.asarray(_full_power(setting, fitted)))
     table = latent_tables(folder, len(setting.data.particles), count)
     plan = setting.plan(np.arange(len(setting.data.particles)), loader)
-    total, hidden = 0.0, jax.process_index() != 0
-    bar = tqdm(
-        total=sum(map(len, plan)),
-        desc="latents, full box",
-        unit=" images",
-        disable=hidden,
-        file=sys.stderr,
-    )
-    with bar:
-        for part, batch in zip(plan, loader.batches(plan), strict=True):
-            state, belief = _step(update, (model, batch, grid), state)
-            flat = _flat_gain(model, batch, grid, (setting.latent_box, setting.first_shell))
-            rows = to_host((belief, flat, batch.index, batch.weight))
-            total += float(np.sum(rows[0].log_likelihood * rows[3]))
-            if not hidden:
-                _write_rows(table, rows)
-            bar.update(len(part))
+    total = 0.0
+    for batch in image_pass(loader, plan, "latents, full box"):
+        state, belief = _step(update, (model, batch, grid), state)
+        flat = _flat_gain(model, batch, grid, (setting.latent_box, setting.first_shell))
+        rows = to_host((belief, flat, batch.index, batch.weight))
+        total += float(np.sum(rows[0].log_likelihood * rows[3]))
+        if jax.process_index() == 0:
+            _write_rows(table, rows)
     start = np.stack([resample_box(v, size) for v in fitted.volumes]) * setting.mask(size)
     volumes = _solved(update, jnp.asarray(start, jnp.float32), state)
     return np.asarray(volumes), total / len(setting.data.particles)
@@ -119,21 +107,11 @@ def _solved(update, start, state):
 
 
 def _full_power(setting: LinearSetting, fitted: Fitted) -> Float[np.ndarray, "q s"]:
-    """Priors in shells beyond the latents' box: the mean's spectrum, scaled to each component's
-    last known shells."""
-    size, old = setting.data.size, fitted.volumes.shape[-1]
-    grid = setting.grid(size)
-    mean = np.asarray(
-        shell_power(jnp.asarray(setting.mean(size)[None], jnp.float32), grid.pixel_size)
-    )
-    known = old // 2
-    if known >= size // 2:
+    """Priors in all shells of the full box."""
+    known = fitted.volumes.shape[-1] // 2
+    if known >= setting.data.size // 2:
         return fitted.power
-    ends = slice(max(known - _REFERENCE, 1), known)
-    ratio = fitted.power[:, ends].mean(axis=1) / max(mean[0, ends].mean(), 1e-30)
-    power = ratio[:, None] * mean
-    power[:, :known] = fitted.power[:, :known]
-    return power
+    return setting.power_beyond(fitted.power, known)
 
 
 def _write_rows(table, rows) -> None:

@@ -11,16 +11,12 @@ from jaxtyping import Integer
 from ..inference.posteriors.band_limited import BandLimited
 from ..inference.posteriors.linear_gaussian import LinearGaussianPosterior
 from ..inference.prior import LocalPrior
-from ..inference.updates.block_equations import BlockEquations
-from ..inference.updates.exact_blocks import ExactBlockEquations, table_shape
 from ..inference.updates.principal_volumes import PrincipalVolumes
 from ..volumes.kernel import quadratic
 from .consensus_setting import ConsensusSetting
 from .fit_linear import LinearConfig
 
 _HELD_OUT, _MOST_HELD_OUT = 0.1, 5000  # of the images, for the number of components
-
-_EXACT = 2e9  # bytes of exact equations, of all devices together; above, diagonal ones
 
 
 @final
@@ -38,8 +34,7 @@ class LinearSetting(ConsensusSetting):
     @property
     def prior(self) -> LocalPrior:
         """Latents standard normal, contrast about 1; poses do not move."""
-        real = lambda x: jnp.asarray(x, jnp.float32)
-        return LocalPrior(real(1.0), real(1.0), real(1.0), real(self.config.contrast))
+        return LocalPrior.of_contrast(self.config.contrast)
 
     @cached_property
     def first_shell(self) -> int:
@@ -58,9 +53,7 @@ class LinearSetting(ConsensusSetting):
         """EM for `count` components of `box` voxels: with exact equations, where memory allows."""
         grid, kernel = self.grid(box), quadratic()
         mask = jnp.asarray(self.mask(box), jnp.float32)
-        pairs = (count + 1) * (count + 2) // 2
-        stored = 4 * np.prod(table_shape(2 * box, pairs, kernel), dtype=float) * self.mesh.size
-        equations = ExactBlockEquations if stored <= _EXACT else BlockEquations
+        equations = self.block_equations(box, count + 1)
         return PrincipalVolumes(grid.pixel_size, mask, box, count, self.mesh, equations, kernel)
 
     @cached_property

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from ..inference.population import Population, Reweighted, chosen_population, reweighted
-from ..particles.files import replacing
 from ..results.conformation_paths import write_conformations
-from ..results.disk import explained
+from ..results.disk import write_arrays
 from ..results.mixture_store import StoredMixture
 from ..results.run import RunFolder
 from .consensus_output import write_data, write_map
@@ -70,9 +69,7 @@ def _write_population(folder: RunFolder, population: Population, unit) -> None:
         "covariance": population.covariance / np.outer(unit, unit),
         "unit": unit,
     }
-    path = place / "population.npz"
-    with explained(place), replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, allow_pickle=False, **scaled)
+    write_arrays(place / "population.npz", scaled)
 
 
 def _write_latents(folder: RunFolder, found: Reweighted, unit) -> np.ndarray:

@@ -1,7 +1,6 @@
 """EM for a hyper-molecule: functions of rising order, pass by pass."""
 
 import logging
-import sys
 from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple, final
 
@@ -10,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
-from tqdm import tqdm
 
 from ..inference.devices import to_host
 from ..inference.hyper_molecules.coefficient_prior import learned_variance
@@ -26,7 +24,7 @@ from ..results.run import RunFolder
 from ..volumes.expanded import Expanded
 from ..volumes.prolate.projection import projected
 from .fit_linear import LinearConfig
-from .image_settings import ImageSettings
+from .image_pass import image_pass
 from .linear_basis import volumes_in_bases
 from .linear_columns import ColumnBases
 from .linear_setting import LinearSetting
@@ -83,13 +81,11 @@ def em_pass(
     model = Model(expanded(update, a), setting.noise, setting.prior, setting.posterior)
     state = update.under(a, jnp.asarray(variance * held, a.dtype))
     rows = np.arange(len(setting.data.particles))
-    plan, hidden, total = setting.plan(rows, loader), jax.process_index() != 0, 0.0
-    with tqdm(total=len(rows), desc=name, unit=" images", disable=hidden, file=sys.stderr) as bar:
-        for part, batch in zip(plan, loader.batches(plan), strict=True):
-            state, gain = _step(update, (model, batch, grid), state)
-            gain, weight = to_host((gain, batch.weight))
-            total += float(gain @ weight)
-            bar.update(len(part))
+    total = 0.0
+    for batch in image_pass(loader, setting.plan(rows, loader), name):
+        state, gain = _step(update, (model, batch, grid), state)
+        gain, weight = to_host((gain, batch.weight))
+        total += float(gain @ weight)
     state = _swept(update, model, state)
     learned = np.asarray(learned_variance(setting.basis, state.coefficients, state.uncertain))
     return np.asarray(state.coefficients), np.where(held, learned, variance), total / len(rows)
@@ -126,9 +122,8 @@ def _start(setting: ProlateSetting) -> Float[np.ndarray, "k p"]:
 
 def _principal(setting: ProlateSetting, count: int) -> Float[np.ndarray, "k p"]:
     """Leading principal volumes, as many as there are terms."""
-    shared = {name: getattr(setting.config, name) for name in ImageSettings.__dataclass_fields__}
     about = {"components": count, "contrast": setting.config.contrast, "latent_box": setting.box}
-    config = LinearConfig(**shared, **about)
+    config = LinearConfig(**setting.config.shared(), **about)
     linear = LinearSetting(config, setting.data, setting.consensus, setting.mesh)
     found = volumes_in_bases(linear, ColumnBases()).volumes[1:]
     maps = jnp.asarray(found, jnp.float32)

@@ -1,7 +1,5 @@
 """Draws of a hyper-molecule after its fit: how sure its maps are, voxel by voxel."""
 
-import logging
-import sys
 from typing import Any
 
 import equinox as eqx
@@ -9,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
-from tqdm import tqdm
 
 from ..inference.chain_diagnostics import bulk_size, r_hat
 from ..inference.devices import to_host
+from ..inference.map_draws import maps_of, mean_and_deviation
 from ..inference.model import Model
 from ..inference.posteriors.as_given import AsGiven
 from ..inference.updates.hyper_molecule_draws import HyperMoleculeSweep
@@ -20,10 +18,10 @@ from ..particles.mrc import MrcVolume
 from ..results.latents import LatentTable
 from ..results.run import RunFolder
 from ..volumes.prolate.voxels import voxels_of
+from .image_pass import image_pass
 from .prolate_course import Fitted, expanded
 from .prolate_setting import ProlateSetting
 
-LOG = logging.getLogger("cryojax_het")
 _WARMUP = 0.25  # of the sweeps, at least: left out
 
 
@@ -63,18 +61,16 @@ def _one_sweep(setting: ProlateSetting, sweep: HyperMoleculeSweep, coefficients,
     model = Model(expanded(setting.update, coefficients), setting.noise, setting.prior, AsGiven())
     start, move = jax.random.split(jax.random.fold_in(jax.random.key(setting.config.seed), number))
     state = _begun(sweep, start)
-    count, hidden = len(setting.data.particles), jax.process_index() != 0
+    count = len(setting.data.particles)
     drawn = np.zeros((count, setting.functions.latent_size), np.float32)
     plan, name = setting.plan(np.arange(count), loader), f"draw {number + 1}/{setting.config.draws}"
-    with tqdm(total=count, desc=name, unit=" images", disable=hidden, file=sys.stderr) as bar:
-        for part, batch in zip(plan, loader.batches(plan), strict=True):
-            state, latents = _stepped(sweep, state, (model, batch, grid, move))
-            index, found, weight = to_host((batch.index, latents.conformation, batch.weight))
-            drawn[index[weight > 0]] = found[weight > 0]
-            bar.update(len(part))
+    for batch in image_pass(loader, plan, name):
+        state, latents = _stepped(sweep, state, (model, batch, grid, move))
+        index, found, weight = to_host((batch.index, latents.conformation, batch.weight))
+        drawn[index[weight > 0]] = found[weight > 0]
     row = np.array([number])
     found = np.asarray(_ended(sweep, state))
-    if not hidden:
+    if jax.process_index() == 0:
         table.write("coefficients", row, found[None])
         table.write("conformation", row, drawn[None])
         table.write("finished", row, np.ones(1))
@@ -102,19 +98,13 @@ def _told(
     """Maps of standard deviations, and how well the powers of terms have mixed."""
     kept = draws[int(np.ceil(_WARMUP * len(draws))) :]
     maps = eqx.filter_jit(lambda a: voxels_of(setting.basis, a, setting.latent_grid))
-    first = second = np.zeros(1)
-    for number, one in enumerate(kept, start=1):
-        found = np.asarray(maps(jnp.asarray(one)), np.float64)
-        away = found - first
-        first = first + away / number
-        second = second + away * (found - first)
-    spread = np.sqrt(second / (len(kept) - 1))
+    _, spread = mean_and_deviation(maps_of(maps, jnp.asarray(kept)))
     spacing = float(setting.latent_grid.pixel_size)
     if jax.process_index() == 0:
-        for number, voxels in enumerate(spread):
+        for number, voxels in enumerate(np.asarray(spread, np.float32)):
             name = "mean" if number == 0 else f"term_{number:02d}"
             sides = (spacing, spacing, spacing)
-            folder.write_volume(f"{name}_deviation", MrcVolume(voxels.astype(np.float32), sides))
+            folder.write_volume(f"{name}_deviation", MrcVolume(voxels, sides))
     power = np.sum(kept.astype(np.float64) ** 2, axis=1)[None]
     judged = r_hat(power), bulk_size(power)
     return {

@@ -1,6 +1,5 @@
 """What a fit of a hyper-molecule leaves: every image's latents, the molecule, maps of its terms."""
 
-import sys
 from typing import Any
 
 import equinox as eqx
@@ -8,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
-from tqdm import tqdm
 
 from ..inference.devices import to_host
 from ..inference.hyper_molecules.nodes import Contrast, Nodes, belief_on_nodes
@@ -19,6 +17,7 @@ from ..results.hyper_molecule_store import save_hyper_molecule
 from ..results.run import RunFolder
 from ..volumes.linear import FourierLinear
 from .consensus_output import latent_tables, write_data, write_map
+from .image_pass import image_pass
 from .prolate_course import expanded
 from .prolate_maps import full_box_terms
 from .prolate_setting import ProlateSetting
@@ -60,20 +59,18 @@ def _write_latents(setting: ProlateSetting, folder: RunFolder, coefficients) -> 
     model = Model(volume, setting.noise, setting.prior, setting.posterior)
     count = len(setting.data.particles)
     table = latent_tables(folder, count, setting.functions.latent_size)
-    hidden = jax.process_index() != 0
-    if not hidden:
+    first = jax.process_index() == 0
+    if first:
         table.create("node_log_weight", (count, len(setting.nodes.latents)))
         np.save(folder.folder("analysis") / "nodes.npy", np.asarray(setting.nodes.latents))
-    plan, total = setting.plan(np.arange(count), loader), 0.0
-    with tqdm(total=count, desc="latents", unit=" images", disable=hidden, file=sys.stderr) as bar:
-        for part, batch in zip(plan, loader.batches(plan), strict=True):
-            belief = _inferred(model, batch, grid)
-            flat = _flat_gain(model, batch, grid)
-            belief, flat, index, weight = to_host((belief, flat, batch.index, batch.weight))
-            total += float(belief.log_likelihood @ weight)
-            if not hidden:
-                _write_rows(table, belief, flat, index, weight > 0)
-            bar.update(len(part))
+    total = 0.0
+    for batch in image_pass(loader, setting.plan(np.arange(count), loader), "latents"):
+        belief = _inferred(model, batch, grid)
+        flat = _flat_gain(model, batch, grid)
+        belief, flat, index, weight = to_host((belief, flat, batch.index, batch.weight))
+        total += float(belief.log_likelihood @ weight)
+        if first:
+            _write_rows(table, belief, flat, index, weight > 0)
     return total / count
 
 

@@ -11,7 +11,7 @@ from ..imaging.grid import FourierGrid
 from ..inference.hyper_molecules.coefficient_prior import prior_variance
 from ..inference.hyper_molecules.nodes import Nodes
 from ..inference.posteriors.band_limited import BandLimited
-from ..inference.posteriors.latent_nodes import LatentNodes
+from ..inference.posteriors.node_posterior import NodePosterior
 from ..inference.prior import LocalPrior
 from ..inference.updates.hyper_molecule import HyperMoleculeUpdate
 from ..volumes.latent_functions.base import AbstractLatentFunctions
@@ -67,13 +67,12 @@ class ProlateSetting(ConsensusSetting):
     @property
     def prior(self) -> LocalPrior:
         """Contrast about 1; poses do not move."""
-        real = lambda x: jnp.asarray(x, jnp.float32)
-        return LocalPrior(real(1.0), real(1.0), real(1.0), real(self.config.contrast))
+        return LocalPrior.of_contrast(self.config.contrast)
 
     @cached_property
     def posterior(self) -> BandLimited:
         """Of latents, from the crop."""
-        return BandLimited(LatentNodes(self.nodes), self.box)
+        return BandLimited(NodePosterior(self.nodes), self.box)
 
     @cached_property
     def update(self) -> HyperMoleculeUpdate:

@@ -19,14 +19,13 @@ from ..inference.gibbs.local_moves import LocalMoves
 from ..inference.gibbs.sampler import Gibbs, GibbsState
 from ..inference.gibbs.starts import Starts, starts_from_modes
 from ..inference.posteriors.gauss_newton import GaussNewton
-from ..particles.files import replacing
 from ..results.checkpoint import (
     checkpoint_step,
     latest_checkpoint,
     load_checkpoint,
     save_checkpoint,
 )
-from ..results.disk import explained
+from ..results.disk import write_arrays
 from ..results.run import RunFolder
 from .sample import SampleConfig
 
@@ -144,9 +143,7 @@ def _said(found: Draws) -> dict[str, float]:
 
 
 def _put_away(folder: RunFolder, number: int, found: Draws) -> None:
-    path = _place(folder, number)
-    with explained(path), replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, allow_pickle=False, **found)  # pyright: ignore[reportArgumentType]
+    write_arrays(_place(folder, number), found)
 
 
 def _gathered(folder: RunFolder, numbers: list[int]) -> Draws:

@@ -1,12 +1,10 @@
 """The last pass of a trained mixture: every image's latent, the model itself, and maps."""
 
-import sys
 from typing import Any
 
 import equinox as eqx
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from ..inference.devices import to_host
 from ..inference.model import Model
@@ -17,6 +15,7 @@ from ..results.conformation_paths import write_conformations
 from ..results.mixture_store import StoredMixture
 from ..results.run import RunFolder
 from .consensus_output import latent_tables, write_data, write_map
+from .image_pass import image_pass
 from .trained_setting import TrainedSetting
 from .trained_stages import displaced
 
@@ -51,16 +50,14 @@ def _last_pass(setting: TrainedSetting, folder: RunFolder, model: Model) -> floa
     count = len(setting.data.particles)
     table = latent_tables(folder, count, setting.config.latent)
     plan = split_rows(np.arange(count), loader.batch_size)
-    hidden, total = jax.process_index() != 0, 0.0
-    with tqdm(total=count, desc="latents", unit=" images", disable=hidden, file=sys.stderr) as bar:
-        for part, batch in zip(plan, loader.batches(plan), strict=True):
-            rows = to_host((_read(model, batch, grid), batch.index, batch.weight))
-            found, index, weight = rows
-            total += float(found["log_likelihood"] @ weight)
-            if not hidden:
-                for name, values in found.items():
-                    table.write(name, index[weight > 0], values[weight > 0])
-            bar.update(len(part))
+    total = 0.0
+    for batch in image_pass(loader, plan, "latents"):
+        rows = to_host((_read(model, batch, grid), batch.index, batch.weight))
+        found, index, weight = rows
+        total += float(found["log_likelihood"] @ weight)
+        if jax.process_index() == 0:
+            for name, values in found.items():
+                table.write(name, index[weight > 0], values[weight > 0])
     return total / count
 
 

@@ -6,7 +6,6 @@ from typing import final
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ..inference.devices import own_part, place_batch
@@ -46,8 +45,7 @@ class TrainedSetting(ConsensusSetting):
     @property
     def prior(self) -> LocalPrior:
         """Latents standard normal, contrast about 1; poses do not move."""
-        real = lambda x: jnp.asarray(x, jnp.float32)
-        return LocalPrior(real(1.0), real(1.0), real(1.0), real(self.config.contrast))
+        return LocalPrior.of_contrast(self.config.contrast)
 
     def loader(self, box: int) -> Loader:
         """Batches of few images."""

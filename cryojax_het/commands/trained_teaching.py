@@ -1,14 +1,12 @@
 """The encoder's lessons before training: posteriors of a few images by Gauss-Newton."""
 
 import logging
-import sys
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from tqdm import tqdm
 
 from ..inference.devices import replicated, to_host
 from ..inference.encoders.encoded import Encoded
@@ -18,6 +16,7 @@ from ..inference.posteriors.gauss_newton import GaussNewton
 from ..inference.posteriors.unknowns import ConformationContrast
 from ..inference.training.taught import Teaching
 from ..particles.loader import shuffled, split_rows
+from .image_pass import image_pass
 from .trained_model import READERS
 from .trained_setting import TrainedSetting
 
@@ -57,14 +56,8 @@ def _posteriors(setting: TrainedSetting, model: Model, rows) -> Hypotheses:
         )
     )
     model, found = replicated(setting.mesh, model), []
-    hidden = jax.process_index() != 0
-    plan = split_rows(rows, loader.batch_size)
-    with tqdm(
-        total=len(rows), desc="lessons", unit=" images", disable=hidden, file=sys.stderr
-    ) as bar:
-        for part, batch in zip(plan, loader.batches(plan), strict=True):
-            found.append(to_host(infer(model, batch)))
-            bar.update(len(part))
+    for batch in image_pass(loader, split_rows(rows, loader.batch_size), "lessons"):
+        found.append(to_host(infer(model, batch)))
     # The last batch is padded at its end.
     return jax.tree.map(lambda *x: np.concatenate(x)[: len(rows)], *found)
 

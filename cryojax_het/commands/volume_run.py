@@ -76,9 +76,7 @@ def fitted_run(path: Path, particle_file: Path | None, batch: int | None) -> Fit
     finished or has rows without latents.
     """
     folder = RunFolder(path)
-    if not folder.finished:
-        again = " ".join(folder.record()["command"])
-        raise ValueError(f"{folder.path} is not finished: `{again}` takes it up where it was.")
+    folder.check_finished()
     latents = folder.latents()
     missing = {"conformation", "conformation_covariance"} - set(latents.names())
     if missing:

@@ -48,7 +48,7 @@ def translate(
     transform: Complex[Array, "y x"], shift: Float[Array, "2"], grid: FourierGrid
 ) -> Complex[Array, "y x"]:
     """The transform of an image moved by `shift` Å: times `exp(-2πi k·shift)`."""
-    return transform * _plane_wave(shift, grid)
+    return transform * plane_wave(shift, grid)
 
 
 def render(
@@ -59,7 +59,7 @@ def render(
     Returns a half-plane in the density's unit times Å³.
     """
     view = volume.slice(latents.conformation, optics.frame(latents.rotation), grid)
-    wave = _plane_wave(latents.shift, grid)
+    wave = plane_wave(latents.shift, grid)
     if optics.beam_tilt is not None:
         wave = wave * optics.tilt_phase(grid)
     weight = latents.contrast * optics.ctf(grid)
@@ -69,7 +69,8 @@ def render(
     return jax.lax.complex(real, weight * (view.real * wave.imag + view.imag * wave.real))
 
 
-def _plane_wave(shift, grid):
+def plane_wave(shift: Float[Array, "2"], grid: FourierGrid) -> Complex[Array, "y x"]:
+    """`exp(-2πi k·shift)`, `shift` in Å."""
     # It splits over the axes: n + n/2 sines and cosines instead of n²/2.
     x = jnp.exp(-2j * jnp.pi * grid.kx * shift[0])
     y = jnp.exp(-2j * jnp.pi * grid.ky * shift[1])

@@ -104,10 +104,14 @@ def log_marginal_shift_contrast(
 
 
 def contrast_gain(
-    a: Float[Array, ""], b: Float[Array, "*s"], prior: tuple[Float[Array, ""], Float[Array, ""]]
+    a: Float[Array, "..."], b: Float[Array, "*s"], prior: tuple[Float[Array, ""], Float[Array, ""]]
 ) -> Float[Array, "*s"]:
-    """`log ∫ p(observed | s x) N(s; μ, ρ²) ds - log p(observed | 0)`, with `prior = (μ, ρ)`."""
+    """`log ∫ p(observed | s x) N(s; μ, ρ²) ds - log p(observed | 0)`, with `prior = (μ, ρ)`.
+
+    `= (ρ²b² + 2μb - μ²a) / (2(1 + ρ²a)) - ½ log(1 + ρ²a)`, which for ρ = 0 is the contrast known.
+    """
     centre, width = prior
-    precision = width**-2
-    peak = 0.5 * (b + centre * precision) ** 2 / (a + precision)
-    return peak - 0.5 * centre**2 * precision - 0.5 * jnp.log1p(width**2 * a)
+    variance = width**2
+    spread = variance * a
+    peak = variance * b**2 + 2 * centre * b - centre**2 * a
+    return peak / (2 * (1 + spread)) - 0.5 * jnp.log1p(spread)

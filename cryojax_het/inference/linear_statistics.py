@@ -61,11 +61,17 @@ def linear_statistics(
         if volume.covariance is not None:
             shares = jnp.matmul(left.ravel(), jnp.asarray(of_shell, left.dtype))
             gram = gram + jnp.tensordot(shares, volume.covariance, axes=1)
-        precision = noise.of_group(optics.group).precision(grid)
-        power = jnp.sum(precision * (image.real**2 + image.imag**2))
-        return LinearStatistics(gram, cross, power)
+        return LinearStatistics(gram, cross, image_power(image, optics, noise, grid))
 
     return jax.vmap(one)(batch.images, batch.latents, batch.optics)
+
+
+def image_power(
+    image: Complex[Array, "y x"], optics: Optics, noise: AbstractGaussianNoise, grid: FourierGrid
+) -> Float[Array, ""]:
+    """`<y, y>`, weighted by the noise's precision."""
+    precision = noise.of_group(optics.group).precision(grid)
+    return jnp.sum(precision * (image.real**2 + image.imag**2))
 
 
 def centred_image(

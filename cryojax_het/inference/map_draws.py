@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-Map = Float[Array, "n n n"]
+Map = Float[Array, "*p n n n"]  # one map, or one of each of several terms
 
 
 def mean_and_deviation(maps: Iterable[Map]) -> tuple[Map, Map]:

@@ -32,6 +32,12 @@ class LocalPrior(AbstractPrior):
     contrast_mean: Float[Array, ""] = eqx.field(converter=jnp.asarray)
     contrast_width: Float[Array, ""] = eqx.field(converter=jnp.asarray)
 
+    @classmethod
+    def of_contrast(cls, width: float) -> "LocalPrior":
+        """For those who look at the contrast alone: about 1, poses being as given."""
+        real = lambda x: jnp.asarray(x, jnp.float32)
+        return cls(real(1.0), real(1.0), real(1.0), real(width))
+
     def log_prob(self, latents, start):
         turn = so3.log(latents.rotation @ start.rotation.T)
         contrast = norm.logpdf(latents.contrast, self.contrast_mean, self.contrast_width)

@@ -13,11 +13,10 @@ from typing import final
 import numpy as np
 from jaxtyping import Float
 
-from ..particles.files import replacing
 from ..structures.frames import Frames
 from ..structures.write_models import write_mmcif, write_pdb
 from ..structures.write_trajectory import write_dcd
-from .disk import explained
+from .disk import explained, write_arrays
 from .mixture_store import StoredMixture, save_mixture
 from .run import RunFolder
 
@@ -66,11 +65,7 @@ def write_components(folder: RunFolder, found: LatentComponents) -> None:
     """As arrays by name, and the axes with their variances as a table."""
     place = folder.folder("analysis")
     with explained(place):
-        with (
-            replacing(place / "latent_components.npz") as temporary,
-            open(temporary, "wb") as file,
-        ):
-            np.savez(file, allow_pickle=False, **vars(found))
+        write_arrays(place / "latent_components.npz", vars(found))
         count = len(found.variances)
         share = found.variances / max(found.variances.sum(), 1e-30)
         rows = np.column_stack([np.arange(1, count + 1), found.variances, share, found.axes])

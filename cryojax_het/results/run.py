@@ -82,6 +82,12 @@ class RunFolder:
         """Whether the run came to its end."""
         return self.record()["status"] == "finished"
 
+    def check_finished(self) -> None:
+        """`ValueError`, with the command that takes it up, where the run is not at its end."""
+        if not self.finished:
+            again = " ".join(self.record()["command"])
+            raise ValueError(f"{self.path} is not finished: `{again}` takes it up where it was.")
+
     def finish(self, summary: Mapping[str, Any] | None = None) -> None:
         """Mark the run as finished; `summary` (numbers, strings) is kept in `run.json`."""
         record = self.record() | {"status": "finished", "finished": _now()}

@@ -18,11 +18,10 @@ from .expanded import Expanded
 from .kernel import Kernel, quadratic
 from .latent_functions.base import AbstractLatentFunctions
 from .latent_functions.interval import Legendre
-from .linear import LinearVolume
+from .linear import linear_of
 from .prolate.basis import ProlateBasis, prolate_basis
 from .prolate.slicing import AbstractSlicing, AtTurnedPlane, fastest_slicing
 from .prolate.voxels import voxels_of
-from .voxels import Voxels
 
 
 class HyperMolecule(AbstractVolume):
@@ -77,14 +76,7 @@ class HyperMolecule(AbstractVolume):
         same however many functions there are in space."""
         own = quadratic() if kernel is None else kernel
         maps = voxels_of(self.basis, self.coefficients, grid)
-        one = lambda v, a: Voxels(voxels=v, spacing=a, kernel=own)
-        spacings = jnp.broadcast_to(grid.pixel_size, (len(maps) - 1,))
-        terms = LinearVolume(
-            mean=one(maps[0], grid.pixel_size),
-            components=eqx.filter_vmap(one)(maps[1:], spacings),
-            latent_size=len(maps) - 1,
-        )
-        return Expanded(self.functions, terms)
+        return Expanded(self.functions, linear_of(maps, grid.pixel_size, own))
 
 
 def example(key, grid: FourierGrid) -> HyperMolecule:

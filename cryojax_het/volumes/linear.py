@@ -131,6 +131,30 @@ class FourierLinear(AbstractVolume):
         return self
 
 
+def linear_of(
+    volumes: Float[Array, "q n n n"],
+    spacing: Float[Array, ""],
+    kernel: Kernel,
+    covariance: Float[Array, "s q q"] | None = None,
+) -> LinearVolume:
+    """The linear volume of a mean and components, stacked in this order, and their covariance."""
+    spacings = jnp.broadcast_to(spacing, (len(volumes) - 1,))
+    mean = voxels.Voxels(voxels=volumes[0], spacing=spacing, kernel=kernel)
+    parts = eqx.filter_vmap(lambda v, a: voxels.Voxels(voxels=v, spacing=a, kernel=kernel))
+    components = parts(volumes[1:], spacings)
+    return LinearVolume(
+        mean=mean, components=components, latent_size=len(volumes) - 1, covariance=covariance
+    )
+
+
+def stacked(volume: LinearVolume) -> Float[Array, "q n n n"]:
+    """Voxels of the mean, then of the components."""
+    mean, components = volume.mean, volume.components
+    assert isinstance(mean, voxels.Voxels)
+    assert isinstance(components, voxels.Voxels)
+    return jnp.concatenate([mean.voxels[None], components.voxels])
+
+
 def example(key, grid: FourierGrid) -> LinearVolume:
     """A mean and three components on voxels; found by the law tests."""
     mean_key, *keys = jax.random.split(key, 4)

@@ -16,9 +16,9 @@ from ..imaging.grid import FourierGrid
 from .base import AbstractVolume
 from .hyper_molecule import HyperMolecule
 from .latent_functions.interval import Legendre
-from .placed import moved, plane_wave
+from .placed import moved, seen_from
 from .prolate.basis import prolate_basis
-from .prolate.harmonics import rotation_matrices, turning_points
+from .prolate.harmonics import rotation_matrices
 from .prolate.slicing import AtTurnedPlane
 
 
@@ -26,23 +26,17 @@ class MovingRegion(AbstractVolume):
     """`inner` about `centre`, Å. The latent is that of `inner`, then a rotation vector and a shift,
     each in units of its own.
 
-    - `turn`: radians, `travel`: Å, at a latent of 1;
-    - `points`, `inverse`: constants by which coefficients are turned for the density.
+    - `turn`: radians, `travel`: Å, at a latent of 1.
     """
 
     inner: HyperMolecule
     centre: Float[Array, "3"]
     turn: Float[Array, ""]
     travel: Float[Array, ""]
-    points: Float[Array, "p 3"]
-    inverse: list[Float[Array, "_ p"]]
     latent_size: int = eqx.field(static=True, init=False)
 
     def __init__(self, inner: HyperMolecule, centre: Float[Array, "3"], turn=1.0, travel=1.0):
         dtype = inner.basis.table.dtype
-        points, inverse = turning_points(inner.basis.degree)
-        self.points = jnp.asarray(points, dtype)
-        self.inverse = [jnp.asarray(x, dtype) for x in inverse]
         self.inner, self.centre = inner, centre
         self.turn, self.travel = jnp.asarray(turn, dtype), jnp.asarray(travel, dtype)
         self.latent_size = inner.latent_size + 6
@@ -57,15 +51,17 @@ class MovingRegion(AbstractVolume):
     def slice(self, latent, rotation, grid):
         own, turned, place = self.motion(latent)
         frame = jnp.matmul(rotation, turned, precision="highest")
-        return self.inner.slice(own, frame, grid) * plane_wave(place, rotation, grid)
+        return self.inner.slice(own, frame, grid) * seen_from(place, rotation, grid)
 
     def density(self, latent, grid):
         own, turned, place = self.motion(latent)
-        matrices = rotation_matrices(turned, self.points, self.inverse)
-        parts = self.inner.basis.split(self.inner.at(own))
+        basis = self.inner.basis
+        turning = AtTurnedPlane.of(basis)
+        matrices = rotation_matrices(turned, turning.points, turning.inverse)
+        parts = basis.split(self.inner.at(own))
         product = lambda a, d: jnp.matmul(a, d.T, precision="highest").ravel()
         at = jnp.concatenate([product(a, d) for a, d in zip(parts, matrices, strict=True)])
-        still = HyperMolecule(at[:, None], self.inner.basis, Legendre(0))
+        still = HyperMolecule(at[:, None], basis, Legendre(0))
         return moved(still.density(jnp.zeros(1, latent.dtype), grid), place, grid)
 
     def prepare(self, grid):

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
 from ..imaging.grid import FourierGrid
+from ..imaging.image import plane_wave
 from .base import AbstractVolume
 from .hyper_molecule import HyperMolecule
 from .latent_functions.interval import Legendre
@@ -29,7 +30,7 @@ class Placed(AbstractVolume):
         self.inner, self.centre, self.latent_size = inner, centre, inner.latent_size
 
     def slice(self, latent, rotation, grid):
-        return self.inner.slice(latent, rotation, grid) * plane_wave(self.centre, rotation, grid)
+        return self.inner.slice(latent, rotation, grid) * seen_from(self.centre, rotation, grid)
 
     def density(self, latent, grid):
         return moved(self.inner.density(latent, grid), self.centre, grid)
@@ -38,14 +39,11 @@ class Placed(AbstractVolume):
         return Placed(self.inner.prepare(grid), self.centre)
 
 
-def plane_wave(
+def seen_from(
     centre: Float[Array, "3"], rotation: Float[Array, "3 3"], grid: FourierGrid
 ) -> Complex[Array, "y x"]:
     """`exp(-2πi k·c)` on the slice of `rotation`: of `c` as the microscope sees it."""
-    seen = jnp.matmul(rotation, centre, precision="highest")
-    x = jnp.exp(-2j * jnp.pi * grid.kx * seen[0])
-    y = jnp.exp(-2j * jnp.pi * grid.ky * seen[1])
-    return y[:, None] * x
+    return plane_wave(jnp.matmul(rotation, centre, precision="highest")[:2], grid)
 
 
 def moved(

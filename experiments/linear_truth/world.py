@@ -25,13 +25,13 @@ from cryojax_het.imaging.image import Latents, render
 from cryojax_het.imaging.optics import Optics
 from cryojax_het.inference.posteriors.linear_gaussian import LinearGaussianPosterior
 from cryojax_het.inference.prior import LocalPrior
-from cryojax_het.inference.updates.principal_volumes import linear_of
 from cryojax_het.particles.loader import Placement, split_rows
 from cryojax_het.particles.new_star import new_star
 from cryojax_het.particles.source import make_particles
 from cryojax_het.particles.stack_writer import StackWriter
 from cryojax_het.volumes.gaussians import Gaussians
 from cryojax_het.volumes.kernel import quadratic
+from cryojax_het.volumes.linear import linear_of
 
 BOX, PIXEL, SIGMA, SPREAD, BATCH = 32, 4.0, 1.5, 0.2, 500
 SCALE = (1.0, 0.5, 0.4)

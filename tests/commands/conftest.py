@@ -20,6 +20,9 @@ from cryojax_het.imaging.optics import Optics
 from cryojax_het.particles.new_star import new_star
 from cryojax_het.particles.source import Particles, make_particles
 from cryojax_het.particles.stack_writer import StackWriter
+from cryojax_het.results.run import RunFolder
+from cryojax_het.simulate.settings import Simulation
+from cryojax_het.simulate.simulate import run_simulation
 from cryojax_het.volumes.gaussians import Gaussians
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,3 +162,23 @@ def float32():
     """As users run it: JAX in single precision."""
     with jax.enable_x64(False):
         yield
+
+
+@pytest.fixture(scope="session")
+def hinged(tmp_path_factory):
+    """480 images of a hinged molecule, 24 pixels of 9 Å."""
+    return run_simulation(
+        Simulation(
+            output=tmp_path_factory.mktemp("hinged"),
+            count=480,
+            size=24,
+            pixel_size=9.0,
+            hinge=(-50.0, 50.0),
+            snr=0.5,
+        )
+    )
+
+
+def latents_of(folder, name="conformation"):
+    """An array of the latents of a run."""
+    return np.asarray(RunFolder(folder).latents().read(name))

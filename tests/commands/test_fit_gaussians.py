@@ -24,9 +24,9 @@ from cryojax_het.commands.trained_stages import Neutral
 from cryojax_het.particles.mrc import read_volume
 from cryojax_het.results.mixture_store import load_mixture
 from cryojax_het.results.run import RunFolder
-from cryojax_het.simulate.settings import Simulation
-from cryojax_het.simulate.simulate import run_simulation
 from cryojax_het.simulate.truth import open_truth
+
+from .conftest import latents_of
 
 FAST: dict[str, Any] = {
     "devices": 1,
@@ -39,24 +39,9 @@ FAST: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def simulated(tmp_path_factory):
-    """480 images of a hinged molecule, 24 pixels of 9 Å."""
-    return run_simulation(
-        Simulation(
-            output=tmp_path_factory.mktemp("sim"),
-            count=480,
-            size=24,
-            pixel_size=9.0,
-            hinge=(-50.0, 50.0),
-            snr=0.5,
-        )
-    )
-
-
-@pytest.fixture(scope="module")
-def finished(simulated, tmp_path_factory):
+def finished(hinged, tmp_path_factory):
     config = GaussiansConfig(
-        particles=simulated.particles, output=tmp_path_factory.mktemp("fit") / "run", **FAST
+        particles=hinged.particles, output=tmp_path_factory.mktemp("fit") / "run", **FAST
     )
     return config, fitted(config)
 
@@ -67,18 +52,14 @@ def fitted(config):
         return fit_trained(config, ["test"])
 
 
-def latents(folder, name="conformation"):
-    return np.asarray(RunFolder(folder).latents().read(name))
-
-
-def test_the_latent_tells_the_angle(finished, simulated):
+def test_the_latent_tells_the_angle(finished, hinged):
     config, summary = finished
-    angle = open_truth(simulated.truth).images.conformation[:, 0]
-    z = latents(config.output)
+    angle = open_truth(hinged.truth).images.conformation[:, 0]
+    z = latents_of(config.output)
     design = np.column_stack([np.ones(len(z)), z, z**2])
     fitted = design @ np.linalg.lstsq(design, angle, rcond=None)[0]
     assert np.corrcoef(fitted, angle)[0, 1] > 0.9
-    gained = latents(config.output, "log_likelihood") - latents(
+    gained = latents_of(config.output, "log_likelihood") - latents_of(
         config.output, "log_likelihood_mean"
     )
     assert np.mean(gained) > 1
@@ -86,10 +67,10 @@ def test_the_latent_tells_the_angle(finished, simulated):
     assert summary["gaussians"] > 10
 
 
-def test_maps_come_of_the_model_of_near_images_and_of_all_images_bent(finished, simulated):
+def test_maps_come_of_the_model_of_near_images_and_of_all_images_bent(finished, hinged):
     config, _ = finished
-    truth = open_truth(simulated.truth)
-    rows = np.sort(np.argsort(latents(config.output)[:, 0])[[5, -5]])
+    truth = open_truth(hinged.truth)
+    rows = np.sort(np.argsort(latents_of(config.output)[:, 0])[[5, -5]])
     for way in ("model", "regression", "deformed"):
         out = config.output.with_name(way)
         command = ["volumes", str(config.output), "--particles", ",".join(map(str, rows))]
@@ -105,8 +86,8 @@ def test_maps_come_of_the_model_of_near_images_and_of_all_images_bent(finished, 
             assert score(own) > score(other)
 
 
-def test_killed_and_taken_up_it_ends_with_the_same_result(simulated, tmp_path, monkeypatch):
-    short: dict[str, Any] = {**FAST, "epochs": 2, "particles": simulated.particles}
+def test_killed_and_taken_up_it_ends_with_the_same_result(hinged, tmp_path, monkeypatch):
+    short: dict[str, Any] = {**FAST, "epochs": 2, "particles": hinged.particles}
     whole = GaussiansConfig(output=tmp_path / "whole", **short)
     alone = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
     # Sums over several devices come in any order.
@@ -128,12 +109,12 @@ def test_killed_and_taken_up_it_ends_with_the_same_result(simulated, tmp_path, m
             fitted(broken)
     assert not RunFolder(broken.output).finished
     fitted(broken)
-    np.testing.assert_array_equal(latents(broken.output), latents(whole.output))
+    np.testing.assert_array_equal(latents_of(broken.output), latents_of(whole.output))
 
 
-def test_what_runs_away_says_so(simulated, tmp_path):
+def test_what_runs_away_says_so(hinged, tmp_path):
     config = GaussiansConfig(
-        output=tmp_path / "wild", particles=simulated.particles, **{**FAST, "rate": 1e6}
+        output=tmp_path / "wild", particles=hinged.particles, **{**FAST, "rate": 1e6}
     )
     with pytest.raises(FloatingPointError, match="Lower `--rate`"):
         fitted(config)
@@ -166,12 +147,12 @@ def test_fit_knows_it():
     assert METHODS["gaussians"].settings is GaussiansConfig
 
 
-def test_as_dynamight_neighbours_hold_together(simulated, tmp_path):
+def test_as_dynamight_neighbours_hold_together(hinged, tmp_path):
     """One epoch; the energy of its elastic network is in the log."""
     options = {**FAST, "epochs": 1, "neutral_epochs": 0, "decoder_layers": (16, 2)}
-    config = DynamightConfig(particles=simulated.particles, output=tmp_path / "run", **options)
+    config = DynamightConfig(particles=hinged.particles, output=tmp_path / "run", **options)
     fitted(config)
-    assert np.isfinite(latents(config.output)).all()
+    assert np.isfinite(latents_of(config.output)).all()
     last = json.loads((config.output / "log.jsonl").read_text().splitlines()[-1])
     assert last["energy"] > 0
 
@@ -181,10 +162,10 @@ def gains(folder):
     return [json.loads(line)["gain"] for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
-def test_modes_are_taught_and_regions_follow_them(simulated, tmp_path):
+def test_modes_are_taught_and_regions_follow_them(hinged, tmp_path):
     options = {**FAST, "epochs": 4, "neutral_epochs": 0}
     taught = DeepModesConfig(
-        particles=simulated.particles,
+        particles=hinged.particles,
         output=tmp_path / "modes",
         lesson_images=96,
         lesson_epochs=30,
@@ -195,9 +176,9 @@ def test_modes_are_taught_and_regions_follow_them(simulated, tmp_path):
     untaught = replace(taught, output=tmp_path / "untaught", lesson_images=0)
     fitted(untaught)
     assert gains(taught.output)[0] > gains(untaught.output)[0] + 0.5  # of the first epoch
-    found, rest = (latents(taught.output, n) for n in ("log_likelihood", "log_likelihood_mean"))
+    found, rest = (latents_of(taught.output, n) for n in ("log_likelihood", "log_likelihood_mean"))
     assert np.mean(found - rest) > 1
-    regions = RegionsConfig(particles=simulated.particles, output=tmp_path / "regions", **options)
+    regions = RegionsConfig(particles=hinged.particles, output=tmp_path / "regions", **options)
     fitted(regions)
     moved = load_mixture(RunFolder(regions.output)).volume
     assert moved.latent_size == 2

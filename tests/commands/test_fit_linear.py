@@ -21,12 +21,12 @@ from cryojax_het.imaging.image import Latents, render
 from cryojax_het.imaging.optics import Optics
 from cryojax_het.inference.posteriors.linear_gaussian import LinearGaussianPosterior
 from cryojax_het.inference.prior import LocalPrior
-from cryojax_het.inference.updates.principal_volumes import linear_of
 from cryojax_het.particles.loader import Placement, split_rows
 from cryojax_het.particles.mrc import read_volume
 from cryojax_het.results.run import RunFolder
 from cryojax_het.volumes.gaussians import Gaussians
 from cryojax_het.volumes.kernel import quadratic
+from cryojax_het.volumes.linear import linear_of
 
 from .conftest import BOX, PIXEL, asymmetric_molecule, environment, finish, simulate
 

@@ -20,32 +20,17 @@ from cryojax_het.imaging.grid import FourierGrid
 from cryojax_het.particles.mrc import read_volume
 from cryojax_het.results.hyper_molecule_store import load_hyper_molecule
 from cryojax_het.results.run import RunFolder
-from cryojax_het.simulate.settings import Simulation
-from cryojax_het.simulate.simulate import run_simulation
 from cryojax_het.simulate.truth import open_truth
+
+from .conftest import latents_of
 
 FAST: dict[str, Any] = {"devices": 1, "batch": 60, "iterations": 4, "order": 2, "latent_box": 16}
 
 
 @pytest.fixture(scope="module")
-def simulated(tmp_path_factory):
-    """360 images of a hinged molecule, 24 pixels of 9 Å."""
-    return run_simulation(
-        Simulation(
-            output=tmp_path_factory.mktemp("sim"),
-            count=360,
-            size=24,
-            pixel_size=9.0,
-            hinge=(-50.0, 50.0),
-            snr=0.5,
-        )
-    )
-
-
-@pytest.fixture(scope="module")
-def finished(simulated, tmp_path_factory):
+def finished(hinged, tmp_path_factory):
     output = tmp_path_factory.mktemp("fit") / "run"
-    config = ProlateConfig(particles=simulated.particles, output=output, **FAST)
+    config = ProlateConfig(particles=hinged.particles, output=output, **FAST)
     return config, fitted(config)
 
 
@@ -55,20 +40,18 @@ def fitted(config):
         return fit_prolate(config, ["test"])
 
 
-def latents(folder, name="conformation"):
-    return np.asarray(RunFolder(folder).latents().read(name))
-
-
-def test_the_latent_tells_the_angle(finished, simulated):
+def test_the_latent_tells_the_angle(finished, hinged):
     config, summary = finished
-    tau = latents(config.output)
-    angle = open_truth(simulated.truth.parent).images.conformation
+    tau = latents_of(config.output)
+    angle = open_truth(hinged.truth.parent).images.conformation
     assert abs(spearmanr(tau[:, 0], np.asarray(angle)[:, 0]).statistic) > 0.9
     assert np.abs(tau).max() <= 1
     assert summary["functions_of_latents"] == 3
-    weights = latents(config.output, "node_log_weight")
+    weights = latents_of(config.output, "node_log_weight")
     np.testing.assert_allclose(np.exp(weights).sum(axis=1), 1, rtol=1e-4)
-    gain = latents(config.output, "log_likelihood") - latents(config.output, "log_likelihood_mean")
+    gain = latents_of(config.output, "log_likelihood") - latents_of(
+        config.output, "log_likelihood_mean"
+    )
     assert gain.mean() > 1
 
 
@@ -109,16 +92,16 @@ def test_images_of_the_run_can_be_sampled(finished, tmp_path):
         ["test"],
     )
     assert said["images"] == 4
-    drawn = latents(tmp_path / "draws")[[3, 17, 40, 41]]
-    known = latents(config.output)[[3, 17, 40, 41]]
-    width = np.sqrt(latents(config.output, "conformation_covariance")[[3, 17, 40, 41], 0])
+    drawn = latents_of(tmp_path / "draws")[[3, 17, 40, 41]]
+    known = latents_of(config.output)[[3, 17, 40, 41]]
+    width = np.sqrt(latents_of(config.output, "conformation_covariance")[[3, 17, 40, 41], 0])
     assert np.abs(drawn).max() <= 1
     assert np.abs(drawn - known).max() < 3 * width.max() + 0.2
 
 
-def test_where_the_crop_is_the_box_maps_are_the_molecules(simulated, tmp_path):
+def test_where_the_crop_is_the_box_maps_are_the_molecules(hinged, tmp_path):
     config = ProlateConfig(
-        particles=simulated.particles,
+        particles=hinged.particles,
         output=tmp_path / "whole",
         **{**FAST, "latent_box": 24, "iterations": 1, "order": 1, "start": "random", "draws": 8},
     )
@@ -129,7 +112,7 @@ def test_where_the_crop_is_the_box_maps_are_the_molecules(simulated, tmp_path):
     assert deviation.shape == (24, 24, 24)
     assert 0 < deviation.max() < np.abs(folder.volume("mean").data).max()
     drawn = np.load(config.output / "draws" / "conformation.npy")
-    assert drawn.shape == (8, 360, 1)
+    assert drawn.shape == (8, 480, 1)
     assert np.isfinite(drawn).all()
     molecule = load_hyper_molecule(folder)
     with jax.enable_x64(False):
@@ -139,12 +122,34 @@ def test_where_the_crop_is_the_box_maps_are_the_molecules(simulated, tmp_path):
     )
 
 
-def test_taken_up_where_it_was_killed(simulated, tmp_path, monkeypatch):
+def test_a_circle_is_told_by_two_coordinates(hinged, tmp_path):
+    config = ProlateConfig(
+        particles=hinged.particles,
+        output=tmp_path / "circle",
+        **{**FAST, "iterations": 1, "order": 1, "path": "circle"},
+    )
+    fitted(config)
+    tau = latents_of(config.output)
+    assert tau.shape == (480, 2)
+    assert (np.linalg.norm(tau, axis=1) <= 1 + 1e-5).all()
+    folder = RunFolder(config.output)
+    molecule, maps = load_hyper_molecule(folder), expanded_maps(folder)
+    assert molecule.coefficients.shape[1] == molecule.functions.count == 3
+    around = np.array([[1.0, 0.0], [-1.0, 0.0], [0.3, 0.0]])
+    right, left, same = maps(around)
+    np.testing.assert_allclose(same, right, atol=1e-6 * np.abs(right).max())
+    opposite = 2 * folder.volume("mean").data - right
+    np.testing.assert_allclose(left, opposite, atol=1e-5 * np.abs(right).max())
+    main(["volumes", str(config.output), "--particles", "0", "-o", str(tmp_path / "maps")])
+    main(["analyse", str(config.output)])
+
+
+def test_taken_up_where_it_was_killed(hinged, tmp_path, monkeypatch):
     alone = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
     for module in (prolate_run, reconstruct_run):
         monkeypatch.setattr(module, "data_mesh", lambda: alone)
     options = {**FAST, "iterations": 2, "order": 1}
-    whole = ProlateConfig(particles=simulated.particles, output=tmp_path / "whole", **options)
+    whole = ProlateConfig(particles=hinged.particles, output=tmp_path / "whole", **options)
     fitted(whole)
     kept = prolate_course._save
 
@@ -159,7 +164,7 @@ def test_taken_up_where_it_was_killed(simulated, tmp_path, monkeypatch):
             fitted(broken)
     assert not RunFolder(broken.output).finished
     fitted(broken)
-    np.testing.assert_array_equal(latents(broken.output), latents(whole.output))
+    np.testing.assert_array_equal(latents_of(broken.output), latents_of(whole.output))
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ from cryojax_het.imaging import rotation as so3
 from cryojax_het.imaging.grid import FourierGrid
 from cryojax_het.imaging.image import Latents, render
 from cryojax_het.imaging.optics import Optics
-from cryojax_het.inference.updates.principal_volumes import linear_of
 from cryojax_het.particles.new_star import new_star
 from cryojax_het.particles.source import make_particles
 from cryojax_het.particles.stack_writer import StackWriter
 from cryojax_het.volumes.kernel import quadratic
+from cryojax_het.volumes.linear import linear_of
 
 from .conftest import environment
 

@@ -83,22 +83,18 @@ def world(
         for (n, s), k in zip(joint.start().items(), jax.random.split(keys[0], 2), strict=False)
     }
     truth = joint.values(free)
-    start = Latents(
-        jnp.zeros((images, 1)),
-        jax.vmap(so3.random)(jax.random.split(keys[1], images)),
-        jnp.zeros((images, 2)),
-        jnp.ones(images),
-    )
-    optics = jax.tree.map(lambda x: jnp.broadcast_to(x, (images, *x.shape)), Optics.ideal())
-    blank = Batch(
-        jnp.zeros((images, SIZE, SIZE // 2 + 1), complex),
-        optics,
-        start,
-        jnp.arange(images),
-        jnp.ones(images),
-    )
+    blank = blank_batch(keys[1], images)
     scaled, seen = drawn(joint, blank, truth, keys[2])
     return joint, eqx.tree_at(lambda b: b.images, blank, seen), truth, scaled
+
+
+def blank_batch(key, images):
+    """Images of nothing, at poses drawn evenly."""
+    rotation = jax.vmap(so3.random)(jax.random.split(key, images))
+    start = Latents(jnp.zeros((images, 1)), rotation, jnp.zeros((images, 2)), jnp.ones(images))
+    optics = jax.tree.map(lambda x: jnp.broadcast_to(x, (images, *x.shape)), Optics.ideal())
+    nothing = jnp.zeros((images, SIZE, SIZE // 2 + 1), complex)
+    return Batch(nothing, optics, start, jnp.arange(images), jnp.ones(images))
 
 
 @eqx.filter_jit

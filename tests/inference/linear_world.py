@@ -10,9 +10,8 @@ import numpy as np
 from cryojax_het.imaging.grid import FourierGrid
 from cryojax_het.imaging.image import Batch, Latents, render
 from cryojax_het.imaging.noise import WhiteNoise
-from cryojax_het.inference.updates.principal_volumes import linear_of
 from cryojax_het.volumes.kernel import quadratic
-from cryojax_het.volumes.linear import LinearVolume
+from cryojax_het.volumes.linear import LinearVolume, linear_of
 
 
 @dataclass(frozen=True)

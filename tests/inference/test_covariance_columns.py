@@ -17,9 +17,10 @@ from cryojax_het.inference.covariance_columns import (
     solve_columns,
 )
 from cryojax_het.inference.linear_statistics import centred_image
-from cryojax_het.inference.updates.principal_volumes import linear_of, shell_power
+from cryojax_het.inference.updates.principal_volumes import shell_power
 from cryojax_het.volumes.interpolation import circle_points
 from cryojax_het.volumes.kernel import quadratic
+from cryojax_het.volumes.linear import linear_of
 
 from .linear_world import captured, planted
 

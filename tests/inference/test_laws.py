@@ -54,11 +54,11 @@ def batch(tiny):
     return eqx.tree_at(lambda b: b.weight, batch, jnp.ones(COUNT).at[-2:].set(0))
 
 
-# `LatentNodes` needs a volume expanded in functions: its laws are beside its own tests.
+# `NodePosterior` needs a volume expanded in functions: its laws are beside its own tests.
 POSTERIORS = [
     pytest.param(m, id=n)
     for n, m, _ in concrete(posteriors, AbstractPosterior)
-    if n != "LatentNodes"
+    if n != "NodePosterior"
 ]
 # Laws hold of short chains too.
 SHORT = {"chains": 2, "warmup": 3, "draws": 4}

@@ -11,9 +11,8 @@ from cryojax_het.imaging.noise import WhiteNoise
 from cryojax_het.inference.linear_statistics import linear_statistics
 from cryojax_het.inference.posteriors.linear_gaussian import LinearGaussianPosterior
 from cryojax_het.inference.prior import LocalPrior
-from cryojax_het.inference.updates.principal_volumes import linear_of
 from cryojax_het.volumes.kernel import quadratic
-from cryojax_het.volumes.linear import FourierLinear
+from cryojax_het.volumes.linear import FourierLinear, linear_of
 
 COUNT, DRAWS = 2, 400
 KEY = jax.random.key(4)

@@ -36,7 +36,26 @@ class AbstractProfilePrior(eqx.Module):
         """`ValueError` where the prior is not one of profiles of so many nodes."""
 
 
-class RandomWalkPrior(AbstractProfilePrior):
+class AbstractEverywhere(AbstractProfilePrior):
+    """A prior that no profile is beyond."""
+
+    def inside(self, coordinates):
+        return coordinates, jnp.zeros((), coordinates.dtype)
+
+
+class AbstractEnsemblePrior(AbstractEverywhere):
+    """A prior of the weights of structures that a simulation visited `counts` times."""
+
+    counts: eqx.AbstractVar[Float[Array, " m"]]
+
+    def without(self, node):
+        return eqx.tree_at(lambda p: p.counts, self, jnp.delete(self.counts, node))
+
+    def check(self, nodes):
+        _counted(nodes, self.counts)
+
+
+class RandomWalkPrior(AbstractEverywhere):
     """`G_(m+1) - G_m ~ N(0, 1/λ)`, `λ ~ Gamma(shape, rate)` integrated out:
 
         log p(G) = -(shape + (m - 1)/2) log(rate + ½ Σ (G_(m+1) - G_m)²)
@@ -51,9 +70,6 @@ class RandomWalkPrior(AbstractProfilePrior):
         steps = jnp.diff(profile)
         power = self.shape + len(steps) / 2
         return -power * jnp.log(self.rate + 0.5 * jnp.sum(steps**2))
-
-    def inside(self, coordinates):
-        return coordinates, jnp.zeros((), coordinates.dtype)
 
     def without(self, node):
         del node
@@ -92,7 +108,7 @@ class PublishedPrior(AbstractProfilePrior):
         _at_least(nodes, 6, self)
 
 
-class DirichletPrior(AbstractProfilePrior):
+class DirichletPrior(AbstractEnsemblePrior):
     """Weights `w ~ Dirichlet(concentration, ...)` of structures that a simulation visited `counts`
     times: `p_m = w_m N_m / Σ w N`. (Tang et al. 2023, J. Phys. Chem. B 127, 5410.)"""
 
@@ -103,17 +119,8 @@ class DirichletPrior(AbstractProfilePrior):
         # The determinant of softmax on its simplex is the product of the weights.
         return self.concentration * jnp.sum(log_weights(profile, self.counts))
 
-    def inside(self, coordinates):
-        return coordinates, jnp.zeros((), coordinates.dtype)
 
-    def without(self, node):
-        return eqx.tree_at(lambda p: p.counts, self, jnp.delete(self.counts, node))
-
-    def check(self, nodes):
-        _counted(nodes, self.counts)
-
-
-class EntropicPrior(AbstractProfilePrior):
+class EntropicPrior(AbstractEnsemblePrior):
     """`p(w) ∝ exp(-θ KL(p ‖ p⁰))`, `p⁰ = N_m / Σ N` the simulation's own populations.
 
     - `strength`: θ, in nats: the number of images that the simulation is worth.
@@ -127,15 +134,6 @@ class EntropicPrior(AbstractProfilePrior):
         log_ratio = log_p - jnp.log(self.counts / jnp.sum(self.counts))
         divergence = jnp.sum(jnp.exp(log_p) * log_ratio)
         return jnp.sum(log_weights(profile, self.counts)) - self.strength * divergence
-
-    def inside(self, coordinates):
-        return coordinates, jnp.zeros((), coordinates.dtype)
-
-    def without(self, node):
-        return eqx.tree_at(lambda p: p.counts, self, jnp.delete(self.counts, node))
-
-    def check(self, nodes):
-        _counted(nodes, self.counts)
 
 
 def log_weights(profile: Float[Array, " m"], counts: Float[Array, " m"]) -> Float[Array, " m"]:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
 from ..chain_diagnostics import bulk_size, r_hat, tail_size
+from ..chain_gates import Gate
 from .no_u_turn import NoUTurnSampler
 from .path_models import AbstractPathModel, OnPath
 from .priors import AbstractProfilePrior
@@ -54,8 +55,9 @@ class FreeEnergyProfile:
 
     @property
     def converged(self) -> bool:
-        """R-hat below 1.01 and 400 effective draws or more for every free energy."""
-        return bool(self.r_hat.max() < 1.01 and min(self.bulk.min(), self.tail.min()) > 400)
+        """R-hat and effective draws of every free energy as `Gate` wants them."""
+        gate, least = Gate(), min(self.bulk.min(), self.tail.min())
+        return bool(self.r_hat.max() < gate.r_hat and least >= gate.size)
 
 
 def sample_profile(

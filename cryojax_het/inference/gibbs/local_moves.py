@@ -44,13 +44,11 @@ class LocalMoves(AbstractBlock[StepSize]):
             mixture, inverse_mass = about
             objective = world.joint.image(model, data, widths, world.grid)
             potential = lambda v: objective.penalty(v) - log_likelihood(objective, v)
-            step = jnp.exp(jnp.where(warming, tuning.log_step, tuning.log_average))
             first, second = jax.random.split(jax.random.fold_in(key, index))
-            trajectory = Trajectory(step, inverse_mass, self.leapfrogs)
+            trajectory = Trajectory(tuning.now(warming), inverse_mass, self.leapfrogs)
             walker, moved = trajectory.move(first, potential, Walker.at(potential, v))
             walker, jumped = Jump(mixture).move(second, potential, walker)
-            tuned = tuning.after(moved.acceptance, self.acceptance)
-            tuned = jax.tree.map(lambda new, old: jnp.where(warming, new, old), tuned, tuning)
+            tuned = tuning.learnt(moved.acceptance, self.acceptance, warming)
             return walker.point, tuned, (moved.acceptance, moved.diverged, jumped.acceptance)
 
         data = batch.images, batch.latents, batch.optics

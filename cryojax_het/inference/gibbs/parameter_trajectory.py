@@ -1,7 +1,6 @@
 """A Hamiltonian trajectory of parameters that images are not linear in."""
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
@@ -42,10 +41,8 @@ class ParameterTrajectory(AbstractBlock[StepSize]):
             prior = sum(priors[name].log_prob(part) for name, part in restore(flat).items())
             return -log_likelihoods(world, at).sum() - prior
 
-        step = jnp.exp(jnp.where(warming, tuning.log_step, tuning.log_average))
-        trajectory = Trajectory(step, jnp.ones_like(flat), self.leapfrogs)
+        trajectory = Trajectory(tuning.now(warming), jnp.ones_like(flat), self.leapfrogs)
         walker, moved = trajectory.move(key, potential, Walker.at(potential, flat))
-        tuned = tuning.after(moved.acceptance, self.acceptance)
-        tuned = jax.tree.map(lambda new, old: jnp.where(warming, new, old), tuned, tuning)
+        tuned = tuning.learnt(moved.acceptance, self.acceptance, warming)
         said = {"parameter acceptance": moved.acceptance}
         return Place({**place.values, **values_at(walker.point)}, place.scaled), tuned, said

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...volumes.latent_functions.base import AbstractLatentFunctions
 from ...volumes.prolate.spatial_basis import AbstractSpatialBasis
+from ..linear_statistics import LinearStatistics
 from .image_equations import ImageEquations
 from .nodes import Contrast, NodeBelief, Nodes, belief_on_nodes
 
@@ -83,8 +84,13 @@ class ExactEM(eqx.Module):
         self, equations: ImageEquations, coefficients: Float[Array, "k p"], nodes: Nodes
     ) -> NodeBelief:
         """The E-step."""
-        parts = [coefficients[rows] for rows in self.basis.blocks()]
-        return belief_on_nodes(equations.statistics(parts), nodes, self.contrast)
+        return belief_on_nodes(self.statistics(equations, coefficients), nodes, self.contrast)
+
+    def statistics(
+        self, equations: ImageEquations, coefficients: Float[Array, "k p"]
+    ) -> LinearStatistics:
+        """What images say of the volumes of all functions of the latent."""
+        return equations.statistics([coefficients[rows] for rows in self.basis.blocks()])
 
     def coefficients(
         self,

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ..linear_statistics import LinearStatistics
 from .exact_em import ExactEM, normal_system
 from .image_equations import ImageEquations
 from .nodes import NodeDraw, Nodes, drawn_on_nodes
@@ -46,30 +47,30 @@ class ExactGibbs(eqx.Module):
         """`count` sweeps from coefficients `start` and the noise as given, a draw each."""
 
         def body(held, key):
-            found = self.sweep(key, equations, *held)
-            return (found.coefficients, found.variance), found
+            found, statistics = self.sweep(key, equations, *held)
+            return (statistics, found.variance), found
 
-        begin = start, jnp.ones((), start.dtype)
+        begin = self.em.statistics(equations, start), jnp.ones((), start.dtype)
         return jax.lax.scan(body, begin, jax.random.split(key, count))[1]
 
     def sweep(
         self,
         key: PRNGKeyArray,
         equations: ImageEquations,
-        coefficients: Float[Array, "k p"],
+        statistics: LinearStatistics,
         variance: Float[Array, ""],
-    ) -> GibbsDraw:
-        """Latents and contrasts, then coefficients, then the noise."""
+    ) -> tuple[GibbsDraw, LinearStatistics]:
+        """Latents and contrasts, then coefficients, then the noise; from what images say of the
+        coefficients before to what they say of those drawn."""
         keys = jax.random.split(key, 3)
-        drawn = self._latents(keys[0], equations, coefficients, variance)
+        drawn = self._latents(keys[0], statistics, variance)
         weighted = drawn.contrast[:, None] * drawn.values
         a = self._coefficients(keys[1], equations, weighted, variance)
-        v = self._variance(keys[2], equations, weighted, a)
-        return GibbsDraw(a, drawn.latent, drawn.contrast, v)
+        found = self.em.statistics(equations, a)
+        v = self._variance(keys[2], found, weighted)
+        return GibbsDraw(a, drawn.latent, drawn.contrast, v), found
 
-    def _latents(self, key, equations, coefficients, variance) -> NodeDraw:
-        parts = [coefficients[rows] for rows in self.em.basis.blocks()]
-        found = equations.statistics(parts)
+    def _latents(self, key, found, variance) -> NodeDraw:
         one = lambda key, gram, cross: drawn_on_nodes(
             key, gram / variance, cross / variance, self.nodes, self.em.contrast
         )
@@ -90,8 +91,7 @@ class ExactGibbs(eqx.Module):
             found = found.at[rows].set(drawn.reshape(own.shape[1], -1).T)
         return found
 
-    def _variance(self, key, equations, weighted, coefficients):
-        found = equations.statistics([coefficients[rows] for rows in self.em.basis.blocks()])
+    def _variance(self, key, found, weighted):
         cross = jnp.sum(weighted * found.cross)
         square = jnp.einsum("bp,bpq,bq->", weighted, found.gram, weighted, precision="highest")
         misfit = jnp.sum(found.power) - 2 * cross + square

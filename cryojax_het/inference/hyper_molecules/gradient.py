@@ -24,11 +24,11 @@ from ...imaging.image import Batch
 from ...imaging.noise import AbstractGaussianNoise
 from ...volumes.hyper_molecule import HyperMolecule
 from ...volumes.prolate.basis import ProlateBasis
-from ..linear_statistics import LinearStatistics, centred_image
-from ..posterior import OnNodes
+from ...volumes.prolate.spatial_basis import products
+from ..linear_statistics import LinearStatistics, centred_image, image_power
 from ..requirements import gaussian_noise, local_prior
 from ..update import AbstractUpdate
-from .nodes import Contrast, Nodes, belief_on_nodes, latent_moments
+from .nodes import Contrast, Nodes, belief_on_nodes, on_nodes
 
 
 class GradientState(eqx.Module):
@@ -80,7 +80,7 @@ class HyperMoleculeGradient(AbstractUpdate[GradientState]):
         velocity = self.momentum * state.velocity + jnp.where(self.variance > 0, towards, 0)
         model = eqx.tree_at(lambda m: m.volume.coefficients, model, a + self.rate * velocity)
         metrics = {"images": jnp.sum(batch.weight), "log_likelihood": gain}
-        posterior = _posterior(belief, self.nodes, volume.functions, batch)
+        posterior = on_nodes(belief, self.nodes, volume.functions, batch.latents)
         return model, GradientState(velocity), posterior, metrics
 
     def sweep(self, model, state):
@@ -101,13 +101,12 @@ def statistics(
         right, left = centred_image(image, latents.shift, optics, noise, grid)
         views = basis.transform(coefficients, grid.plane(optics.frame(latents.rotation))[inside])
         right, left = right[inside], left[inside]
-        columns = jnp.concatenate([views.real, views.imag])
-        weight = jnp.concatenate([left, left])[:, None]
-        gram = jnp.matmul(columns.T, weight * columns, precision="highest")
-        parts = jnp.concatenate([right.real, right.imag])
-        cross = jnp.matmul(parts, columns, precision="highest")
-        precision = noise.of_group(optics.group).precision(grid)
-        return LinearStatistics(gram, cross, jnp.sum(precision * jnp.abs(image) ** 2))
+        gram, cross = products(
+            jnp.concatenate([views.real, views.imag]),
+            jnp.concatenate([left, left]),
+            jnp.concatenate([right.real, right.imag]),
+        )
+        return LinearStatistics(gram, cross, image_power(image, optics, noise, grid))
 
     return jax.vmap(one)(batch.images, batch.latents, batch.optics)
 
@@ -125,22 +124,6 @@ def mean_diagonal(
 
     each = jax.vmap(one)(batch.images, batch.latents, batch.optics)
     return basis.radius**3 / (4 * jnp.pi) * each[:, basis.columns()]
-
-
-def _posterior(belief, nodes, functions, batch):
-    mean, covariance = latent_moments(belief, nodes, functions)
-    latents = eqx.tree_at(
-        lambda t: (t.conformation, t.contrast), batch.latents, (mean, belief.contrast)
-    )
-    return OnNodes(
-        latents=latents,
-        covariance=covariance,
-        nodes=nodes.latents,
-        log_weight=belief.log_weight,
-        first=belief.first,
-        second=belief.second,
-        log_likelihood=belief.log_likelihood,
-    )
 
 
 def _molecule(volume) -> HyperMolecule:

@@ -18,7 +18,7 @@ from ...imaging.grid import FourierGrid, inside_circle
 from ...imaging.image import Batch
 from ...imaging.noise import AbstractGaussianNoise
 from ...volumes.prolate.spatial_basis import AbstractSpatialBasis
-from ..linear_statistics import LinearStatistics, centred_image
+from ..linear_statistics import LinearStatistics, centred_image, image_power
 
 
 class ImageEquations(eqx.Module):
@@ -49,8 +49,6 @@ def image_equations(
         right, left = centred_image(image, latents.shift, optics, noise, grid)
         points = grid.plane(optics.frame(latents.rotation))[inside]
         gram, side = basis.normal(points, left[inside], right[inside])
-        precision = noise.of_group(optics.group).precision(grid)
-        power = jnp.sum(precision * (image.real**2 + image.imag**2))
-        return ImageEquations(gram, side, power)
+        return ImageEquations(gram, side, image_power(image, optics, noise, grid))
 
     return jax.lax.map(one, (batch.images, batch.latents, batch.optics))

@@ -1,10 +1,8 @@
 """Belief on a latent that a volume is expanded in, on nodes over its whole range.
 
 With the volumes `X_p` of the functions `T_p`, an image's statistics `G` and `b` among them (see
-`linear_statistics`), contrast `c ~ N(μ, ρ²)` and `a = TᵀGT`, `b = T·b` at a node,
-
-    log p(y | τ) - log p(y | 0) = (ρ²b² + 2μb - μ²a) / (2 (1 + ρ²a)) - ½ log(1 + ρ²a)
-
+`linear_statistics`), `a = TᵀGT` and `b = T·b` at a node are all that the likelihood there depends
+on, the contrast integrated out in closed form (`contrast_gain`): the posterior on the nodes is
 exactly, whatever the number of modes. (Lederman, Andén & Singer 2020, Inverse Problems 36, draw
 what is summed here.)
 """
@@ -16,8 +14,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ...imaging.image import Latents
+from ...imaging.marginal import contrast_gain
 from ...volumes.latent_functions.base import AbstractLatentFunctions, mean_and_covariance
 from ..linear_statistics import LinearStatistics
+from ..posterior import OnNodes
 
 
 class Contrast(NamedTuple):
@@ -65,6 +66,23 @@ def belief_on_nodes(statistics: LinearStatistics, nodes: Nodes, contrast: Contra
     return NodeBelief(*jax.vmap(one)(statistics.gram, statistics.cross))
 
 
+def on_nodes(
+    belief: NodeBelief, nodes: Nodes, functions: AbstractLatentFunctions, latents: Latents
+) -> OnNodes:
+    """The belief as a posterior; `latents`: what the images came with, poses above all."""
+    mean, covariance = latent_moments(belief, nodes, functions)
+    latents = eqx.tree_at(lambda t: (t.conformation, t.contrast), latents, (mean, belief.contrast))
+    return OnNodes(
+        latents=latents,
+        covariance=covariance,
+        nodes=nodes.latents,
+        log_weight=belief.log_weight,
+        first=belief.first,
+        second=belief.second,
+        log_likelihood=belief.log_likelihood,
+    )
+
+
 class NodeDraw(NamedTuple):
     """A latent and a contrast of an image, and the values of the functions at the latent."""
 
@@ -105,5 +123,5 @@ def _at_nodes(gram, cross, values, contrast):
     along = jnp.matmul(values, cross, precision="highest")
     power = jnp.sum(values * jnp.matmul(values, gram, precision="highest"), axis=1)
     spread = 1 + variance * power
-    gain = (variance * along**2 + 2 * mean * along - mean**2 * power) / (2 * spread)
-    return gain - 0.5 * jnp.log(spread), (variance * along + mean) / spread, variance / spread
+    gain = contrast_gain(power, along, contrast)
+    return gain, (variance * along + mean) / spread, variance / spread

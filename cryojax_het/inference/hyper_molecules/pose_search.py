@@ -20,7 +20,7 @@ from ...imaging.grid import FourierGrid, inside_circle
 from ...imaging.image import Batch
 from ...imaging.noise import AbstractGaussianNoise
 from ...volumes.prolate.spatial_basis import AbstractSpatialBasis
-from ..linear_statistics import LinearStatistics, centred_image
+from ..linear_statistics import LinearStatistics, centred_image, image_power
 from .exact_em import ExactEM
 from .image_equations import ImageEquations, image_equations
 from .nodes import NodeBelief, Nodes, belief_on_nodes
@@ -109,8 +109,7 @@ def _held_against(batch, noise, grid):
 
     def one(image, latents, optics):
         right, left = centred_image(image, latents.shift, optics, noise, grid)
-        precision = noise.of_group(optics.group).precision(grid)
-        return right[inside], left[inside], jnp.sum(precision * jnp.abs(image) ** 2)
+        return right[inside], left[inside], image_power(image, optics, noise, grid)
 
     return jax.vmap(one)(batch.images, batch.latents, batch.optics)
 

@@ -44,11 +44,10 @@ class Hamiltonian(AbstractSampler):
 
         def turn(held, given):
             (walkers, tuning), (key, warming) = held, given
-            step = jnp.exp(jnp.where(warming, tuning.log_step, tuning.log_average))
+            step = tuning.now(warming)
             keys = jax.random.split(key, len(begin))
             walkers, kept = jax.vmap(chain, (0, 0, None))(keys, walkers, step)
-            tuned = tuning.after(kept[1].acceptance.mean(), self.acceptance)
-            tuning = jax.tree.map(lambda new, old: jnp.where(warming, new, old), tuned, tuning)
+            tuning = tuning.learnt(kept[1].acceptance.mean(), self.acceptance, warming)
             return (walkers, tuning), kept
 
         # One loop for warm-up and draws: its body is compiled once.

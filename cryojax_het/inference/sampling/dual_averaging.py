@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 _SHRINKAGE, _DELAY, _FORGETTING = 0.05, 10, 0.75  # γ, t₀ and κ of the paper
 
@@ -26,6 +27,17 @@ class StepSize(NamedTuple):
         """Before any move, at `step`; larger ones are tried first."""
         zero = jnp.zeros_like(step)
         return cls(jnp.log(step), jnp.log(step), zero, zero, jnp.log(10 * step))
+
+    def now(self, warming: Bool[Array, ""]) -> Float[Array, ""]:
+        """The size of the next step: the latest while warming up, then the average."""
+        return jnp.exp(jnp.where(warming, self.log_step, self.log_average))
+
+    def learnt(
+        self, acceptance: Float[Array, ""], wanted: float, warming: Bool[Array, ""]
+    ) -> "StepSize":
+        """`after` a move of the warm-up; itself later."""
+        new = self.after(acceptance, wanted)
+        return jax.tree.map(lambda new, old: jnp.where(warming, new, old), new, self)
 
     def after(self, acceptance: Float[Array, ""], wanted: float) -> "StepSize":
         """After a move that was accepted with probability `acceptance`."""

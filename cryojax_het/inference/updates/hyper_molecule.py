@@ -16,20 +16,19 @@ from ...volumes.hyper_molecule import HyperMolecule
 from ...volumes.kernel import Kernel, quadratic
 from ...volumes.latent_functions.base import AbstractLatentFunctions
 from ...volumes.latent_functions.interval import Legendre
-from ...volumes.linear import LinearVolume
+from ...volumes.linear import LinearVolume, stacked
 from ...volumes.prolate.basis import ProlateBasis, prolate_basis
 from ...volumes.prolate.projection import projected
 from ..hyper_molecules.coefficient_prior import prior_variance
 from ..hyper_molecules.nodes import Nodes
-from ..hyper_molecules.voxel_equations import solve_in_basis
+from ..hyper_molecules.voxel_equations import BasisSolution, solve_in_basis
 from ..model import Model
-from ..posteriors.latent_nodes import LatentNodes
+from ..posteriors.node_posterior import NodePosterior
 from ..requirements import expanded_volume
 from ..update import AbstractUpdate
 from .conjugate_gradients import Stopping
 from .exact_blocks import ExactBlockEquations
 from .on_devices import add_on_devices, empty_sums
-from .principal_volumes import stacked
 
 
 class HyperMoleculeState(eqx.Module):
@@ -37,7 +36,6 @@ class HyperMoleculeState(eqx.Module):
     and about how uncertain they are."""
 
     equations: ExactBlockEquations
-    log_likelihood: Float[Array, " device"]
     coefficients: Float[Array, "k p"]
     variance: Float[Array, "k p"]
     uncertain: Float[Array, "k p"]
@@ -70,14 +68,26 @@ class HyperMoleculeUpdate(AbstractUpdate[HyperMoleculeState]):
         self, coefficients: Float[Array, "k p"], variance: Float[Array, "k p"]
     ) -> HyperMoleculeState:
         """Empty sums; where conjugate gradients start from, and the prior."""
-        count, spacing = self.functions.count, self.grid.pixel_size
+        return HyperMoleculeState(self.no_sums(), coefficients, variance, variance)
 
-        def empty():
-            made = ExactBlockEquations.zeros(count, self.grid.size, spacing, self.kernel)
-            return made, jnp.zeros((), spacing.dtype)
+    def no_sums(self) -> ExactBlockEquations:
+        """Of no image, on every device."""
+        about = self.functions.count, self.grid.size, self.grid.pixel_size, self.kernel
+        return empty_sums(self.mesh, lambda: ExactBlockEquations.zeros(*about))
 
-        sums = empty_sums(self.mesh, empty)
-        return HyperMoleculeState(*sums, coefficients, variance, variance)
+    def total(self, equations: ExactBlockEquations) -> ExactBlockEquations:
+        """Of all devices."""
+        found = jax.tree.map(lambda x: x.sum(axis=0), equations)
+        return eqx.tree_at(lambda e: e.spacing, found, self.grid.pixel_size)
+
+    def solved(
+        self,
+        total: ExactBlockEquations,
+        variance: Float[Array, "k p"],
+        start: Float[Array, "k p"],
+    ) -> BasisSolution:
+        """The coefficients that equations and prior variances imply, by descent from `start`."""
+        return solve_in_basis(total, self.basis, variance, start, self.grid, self.stopping)
 
     def volume(self, coefficients: Float[Array, "k p"]) -> HyperMolecule:
         """The molecule of these coefficients."""
@@ -86,32 +96,25 @@ class HyperMoleculeUpdate(AbstractUpdate[HyperMoleculeState]):
     def step(self, model, state, batch, grid, key):
         """Adds a batch to the sums."""
 
-        def add(held, posterior, batch, model, grid):
-            equations, total = held
+        def add(equations, posterior, batch, model, grid):
             moments = (posterior.first, posterior.second)
-            equations = equations.add(batch, posterior.mean(), moments, model.noise, grid)
-            return equations, total + jnp.sum(batch.weight * posterior.log_likelihood)
+            return equations.add(batch, posterior.mean(), moments, model.noise, grid)
 
-        held = (state.equations, state.log_likelihood)
+        held = state.equations
         held, posterior = add_on_devices(self.mesh, add, held, batch, model, grid, key)
-        state = eqx.tree_at(lambda s: (s.equations, s.log_likelihood), state, held)
+        state = eqx.tree_at(lambda s: s.equations, state, held)
         gain = jnp.sum(batch.weight * posterior.log_likelihood)
         metrics = {"images": jnp.sum(batch.weight), "log_likelihood": gain}
         return model, state, posterior, metrics
 
     def sweep(self, model, state):
         """The model with new terms, and empty sums."""
-        total = jax.tree.map(lambda x: x.sum(axis=0), state.equations)
-        total = eqx.tree_at(lambda e: e.spacing, total, self.grid.pixel_size)
-        found = solve_in_basis(
-            total, self.basis, state.variance, state.coefficients, self.grid, self.stopping
-        )
+        found = self.solved(self.total(state.equations), state.variance, state.coefficients)
         molecule = self.volume(found.coefficients)
         model = eqx.tree_at(lambda m: m.volume, model, molecule.expanded(self.grid, self.kernel))
-        empty = jax.tree.map(jnp.zeros_like, (state.equations, state.log_likelihood))
-        spacing = state.equations.spacing
-        empty = (eqx.tree_at(lambda e: e.spacing, empty[0], spacing), empty[1])
-        return model, HyperMoleculeState(*empty, found.coefficients, state.variance, found.variance)
+        empty = jax.tree.map(jnp.zeros_like, state.equations)
+        empty = eqx.tree_at(lambda e: e.spacing, empty, state.equations.spacing)
+        return model, HyperMoleculeState(empty, found.coefficients, state.variance, found.variance)
 
 
 def example(voxels, noise, prior, mesh) -> tuple[HyperMoleculeUpdate, Model]:
@@ -123,5 +126,5 @@ def example(voxels, noise, prior, mesh) -> tuple[HyperMoleculeUpdate, Model]:
     v = voxels.voxels
     maps = jnp.stack([v, 0.3 * jnp.roll(v, 2, axis=0), 0.2 * jnp.roll(v, 3, axis=1)])
     start = update.volume(projected(update.basis, maps, grid)).expanded(grid)
-    posterior = LatentNodes(Nodes.over(functions, 5))
+    posterior = NodePosterior(Nodes.over(functions, 5))
     return update, Model(start, noise, prior, posterior)

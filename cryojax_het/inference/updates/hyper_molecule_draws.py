@@ -21,13 +21,11 @@ from ...volumes.expanded import Expanded
 from ...volumes.linear import FourierLinear
 from ..devices import BATCH, WHOLE
 from ..hyper_molecules.nodes import Contrast, Nodes, drawn_on_nodes
-from ..hyper_molecules.voxel_equations import solve_in_basis
 from ..linear_statistics import linear_statistics
 from ..model import Model
 from ..requirements import expanded_volume, gaussian_noise, local_prior
 from .exact_blocks import ExactBlockEquations
 from .hyper_molecule import HyperMoleculeUpdate
-from .on_devices import empty_sums
 
 
 class SweepState(eqx.Module):
@@ -53,12 +51,10 @@ class HyperMoleculeSweep(eqx.Module):
     def begin(self, key: PRNGKeyArray) -> SweepState:
         """Before the first batch."""
         update = self.update
-        count, grid = update.functions.count, update.grid
-        make = lambda: ExactBlockEquations.zeros(count, grid.size, grid.pixel_size, update.kernel)
         drawn = jax.random.normal(key, self.variance.shape, self.variance.dtype)
         coefficients = jnp.sqrt(self.variance) * drawn
-        simulated = update.volume(coefficients).expanded(grid, update.kernel).prepare(grid)
-        return SweepState(empty_sums(update.mesh, make), coefficients, simulated)
+        simulated = update.volume(coefficients).expanded(update.grid, update.kernel)
+        return SweepState(update.no_sums(), coefficients, simulated.prepare(update.grid))
 
     def step(
         self, model: Model, state: SweepState, batch: Batch, grid: FourierGrid, key: PRNGKeyArray
@@ -104,14 +100,8 @@ class HyperMoleculeSweep(eqx.Module):
 
     def end(self, state: SweepState) -> Float[Array, "k p"]:
         """The coefficients drawn."""
-        update = self.update
-        total = jax.tree.map(lambda x: x.sum(axis=0), state.equations)
-        total = eqx.tree_at(lambda e: e.spacing, total, update.grid.pixel_size)
-        zero = jnp.zeros_like(self.variance)
-        found = solve_in_basis(
-            total, update.basis, self.variance, zero, update.grid, update.stopping
-        )
-        return state.coefficients + found.coefficients
+        total, none = self.update.total(state.equations), jnp.zeros_like(self.variance)
+        return state.coefficients + self.update.solved(total, self.variance, none).coefficients
 
     def _drawn(self, keys, model, batch, grid):
         ready = expanded_volume(model.volume, "HyperMoleculeSweep").prepare(grid).terms

@@ -18,8 +18,7 @@ from jax.sharding import Mesh, NamedSharding
 from jaxtyping import Array, Float
 
 from ...volumes.kernel import Kernel, quadratic
-from ...volumes.linear import LinearVolume
-from ...volumes.voxels import Voxels
+from ...volumes.linear import LinearVolume, linear_of, stacked
 from ..devices import WHOLE
 from ..model import Model
 from ..posteriors.linear_gaussian import LinearGaussianPosterior
@@ -125,30 +124,6 @@ class PrincipalVolumes(AbstractUpdate[PrincipalVolumesState]):
         empty, sums = jax.tree.map(jnp.zeros_like, (state.equations, state.sums))
         empty = eqx.tree_at(lambda e: e.spacing, empty, state.equations.spacing)
         return model, PrincipalVolumesState(empty, sums, power)
-
-
-def linear_of(
-    volumes: Float[Array, "q n n n"],
-    spacing: Float[Array, ""],
-    kernel: Kernel,
-    covariance: Float[Array, "s q q"] | None = None,
-) -> LinearVolume:
-    """The linear volume of a mean and components, stacked in this order, and their covariance."""
-    spacings = jnp.broadcast_to(spacing, (len(volumes) - 1,))
-    mean = Voxels(voxels=volumes[0], spacing=spacing, kernel=kernel)
-    parts = eqx.filter_vmap(lambda v, a: Voxels(voxels=v, spacing=a, kernel=kernel))
-    components = parts(volumes[1:], spacings)
-    return LinearVolume(
-        mean=mean, components=components, latent_size=len(volumes) - 1, covariance=covariance
-    )
-
-
-def stacked(volume: LinearVolume) -> Float[Array, "q n n n"]:
-    """Voxels of the mean, then of the components."""
-    mean, components = volume.mean, volume.components
-    assert isinstance(mean, Voxels)
-    assert isinstance(components, Voxels)
-    return jnp.concatenate([mean.voxels[None], components.voxels])
 
 
 def shell_power(volumes: Float[Array, "q n n n"], spacing: Float[Array, ""]) -> Float[Array, "q s"]:

@@ -1,18 +1,41 @@
 """Functions on a circle, which a molecule turns around."""
 
+import abc
 import math
 from typing import final
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from .base import AbstractLatentFunctions, cells, checked_order, even_of_normal
 
 
+class AbstractCircleFunctions(AbstractLatentFunctions):
+    """`1, √2 cos φ, √2 sin φ, √2 cos 2φ, ...` of a direction `φ`; `order`: of the last pair."""
+
+    order: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def direction(self, latent: Float[Array, " d"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """`cos φ` and `sin φ`."""
+
+    def __call__(self, latent):
+        x, y = self.direction(latent)
+        waves, cosine, sine = [jnp.ones_like(x)], x, y
+        for _ in range(self.order):
+            waves += [math.sqrt(2) * cosine, math.sqrt(2) * sine]
+            cosine, sine = x * cosine - y * sine, x * sine + y * cosine
+        return jnp.stack(waves)
+
+    def orders(self):
+        return (np.arange(self.count) + 1) // 2
+
+
 @final
-class FourierSeries(AbstractLatentFunctions):
-    """`1, √2 cos πτ, √2 sin πτ, √2 cos 2πτ, ...` of a latent that is the same at -1 and 1."""
+class FourierSeries(AbstractCircleFunctions):
+    """Of `φ = πτ`: one latent, the same at -1 and 1."""
 
     order: int = eqx.field(static=True)
     count: int = eqx.field(static=True, init=False)
@@ -21,17 +44,9 @@ class FourierSeries(AbstractLatentFunctions):
     def __init__(self, order: int):
         self.order, self.count, self.latent_size = checked_order(order), 2 * order + 1, 1
 
-    def __call__(self, latent):
+    def direction(self, latent):
         angle = math.pi * latent[0]
-        pairs = [
-            math.sqrt(2) * wave(p * angle)
-            for p in range(1, self.order + 1)
-            for wave in (jnp.cos, jnp.sin)
-        ]
-        return jnp.stack([jnp.ones_like(angle), *pairs])
-
-    def orders(self):
-        return (np.arange(self.count) + 1) // 2
+        return jnp.cos(angle), jnp.sin(angle)
 
     def nodes(self, count):
         return cells(count)[:, None]
@@ -44,8 +59,8 @@ class FourierSeries(AbstractLatentFunctions):
 
 
 @final
-class CircleInPlane(AbstractLatentFunctions):
-    """`1, √2 cos φ, √2 sin φ, √2 cos 2φ, ...` of the direction `φ` of a latent of two coordinates.
+class CircleInPlane(AbstractCircleFunctions):
+    """Of the direction of a latent of two coordinates.
 
     The mean of a belief on the circle lies within it, the nearer to the middle the less is known:
     no cut, for whatever looks at latents later.
@@ -58,16 +73,9 @@ class CircleInPlane(AbstractLatentFunctions):
     def __init__(self, order: int):
         self.order, self.count, self.latent_size = checked_order(order), 2 * order + 1, 2
 
-    def __call__(self, latent):
+    def direction(self, latent):
         x, y = self.of_normal(latent)
-        waves, cosine, sine = [jnp.ones_like(x)], x, y
-        for _ in range(self.order):
-            waves += [math.sqrt(2) * cosine, math.sqrt(2) * sine]
-            cosine, sine = x * cosine - y * sine, x * sine + y * cosine
-        return jnp.stack(waves)
-
-    def orders(self):
-        return (np.arange(self.count) + 1) // 2
+        return x, y
 
     def nodes(self, count):
         angle = np.pi * cells(count)

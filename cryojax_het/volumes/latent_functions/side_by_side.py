@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from .base import AbstractLatentFunctions
-from .products import differences, each_of_normal, node_products, parts_of
+from .several import AbstractSeveralLatents, checked_axes
 
 
 @final
-class SideBySide(AbstractLatentFunctions):
+class SideBySide(AbstractSeveralLatents):
     """`T(τ₁), T(τ₂), ...`, each with its own constant: for regions of a molecule of which each has
     a latent of its own. Their number grows as the sum of the axes', not as the product."""
 
@@ -20,14 +20,12 @@ class SideBySide(AbstractLatentFunctions):
     latent_size: int = eqx.field(static=True, init=False)
 
     def __init__(self, axes: tuple[AbstractLatentFunctions, ...]):
-        if not axes:
-            raise ValueError("Functions side by side need at least one latent. Got none.")
-        self.axes = axes
+        self.axes = checked_axes(axes)
         self.count = sum(axis.count for axis in axes)
         self.latent_size = sum(axis.latent_size for axis in axes)
 
     def __call__(self, latent):
-        parts = zip(self.axes, parts_of(self.axes, latent), strict=True)
+        parts = zip(self.axes, self.parts(latent), strict=True)
         return jnp.concatenate([axis(part) for axis, part in parts])
 
     def orders(self):
@@ -36,12 +34,3 @@ class SideBySide(AbstractLatentFunctions):
     def axis_of_each(self) -> np.ndarray:
         """Number of the axis that each function is of."""
         return np.repeat(np.arange(len(self.axes)), [axis.count for axis in self.axes])
-
-    def nodes(self, count):
-        return node_products(self.axes, count)
-
-    def difference(self, a, b):
-        return differences(self.axes, a, b)
-
-    def of_normal(self, latent):
-        return each_of_normal(self.axes, latent)

@@ -12,8 +12,8 @@ from cryojax_het.imaging.noise import WhiteNoise
 from cryojax_het.inference.posteriors.band_limited import BandLimited
 from cryojax_het.inference.posteriors.linear_gaussian import LinearGaussianPosterior
 from cryojax_het.inference.prior import LocalPrior
-from cryojax_het.inference.updates.principal_volumes import linear_of
 from cryojax_het.volumes.kernel import quadratic
+from cryojax_het.volumes.linear import linear_of
 
 COUNT, SIGMA = 3, 0.3
 KEY = jax.random.key(0)

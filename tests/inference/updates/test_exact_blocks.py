@@ -17,9 +17,10 @@ from cryojax_het.inference.posteriors.linear_gaussian import LinearGaussianPoste
 from cryojax_het.inference.prior import LocalPrior
 from cryojax_het.inference.updates.conjugate_gradients import Stopping
 from cryojax_het.inference.updates.exact_blocks import ExactBlockEquations
-from cryojax_het.inference.updates.principal_volumes import PrincipalVolumes, linear_of, stacked
+from cryojax_het.inference.updates.principal_volumes import PrincipalVolumes
 from cryojax_het.inference.updates.toeplitz import Ball, WholeBox
 from cryojax_het.volumes.kernel import quadratic
+from cryojax_het.volumes.linear import linear_of, stacked
 
 from .test_toeplitz import FINE, GRID, IMAGES, NOISE, SIZE, SPACING, batch, dense_rows, whitened
 

@@ -12,18 +12,18 @@ from cryojax_het.inference.hyper_molecules.exact_em import ExactEM
 from cryojax_het.inference.hyper_molecules.image_equations import ImageEquations
 from cryojax_het.inference.hyper_molecules.nodes import Contrast, Nodes
 from cryojax_het.inference.model import Model
-from cryojax_het.inference.posteriors.latent_nodes import LatentNodes
+from cryojax_het.inference.posteriors.node_posterior import NodePosterior
 from cryojax_het.inference.prior import LocalPrior
 from cryojax_het.inference.updates.conjugate_gradients import Stopping
 from cryojax_het.inference.updates.hyper_molecule import HyperMoleculeUpdate
-from cryojax_het.volumes.kernel import quadratic
+from cryojax_het.volumes.kernel import cubic
 from cryojax_het.volumes.prolate.composite_basis import CompositeBasis
 from cryojax_het.volumes.prolate.voxels import voxels_of
 from cryojax_het.volumes.voxels import Voxels
 
 from ..hyper_molecules.small_world import BALL, GRID, images
 
-KERNEL = quadratic()
+KERNEL = cubic()
 NODES, PASSES = 9, 2
 KNOWN = Contrast(jnp.ones(()), jnp.zeros(()))
 
@@ -61,7 +61,7 @@ def passes():
     start = seen.molecule.coefficients + jnp.asarray(0.3 * rng.normal(size=variance.shape))
     prior = LocalPrior(0.05, 2.0, 1.0, 0.0)
     model = Model(
-        update.volume(start).expanded(GRID, KERNEL), seen.noise, prior, LatentNodes(nodes)
+        update.volume(start).expanded(GRID, KERNEL), seen.noise, prior, NodePosterior(nodes)
     )
     equations = equations_of_voxels(seen)
     # Voxels on one edge of a box have no partner on the other: even and odd functions mix.
@@ -88,7 +88,7 @@ def test_a_pass_is_an_iteration_of_dense_em(passes):
     for value, expected, dense, found in passes:
         assert value == pytest.approx(expected, rel=1e-4)
         error = np.linalg.norm(found - dense) / np.linalg.norm(dense)
-        assert error < 1e-2  # two interpolations by the usual kernel, of slices and of equations
+        assert error < 3e-3  # two interpolations, of slices and of equations
 
 
 def test_passes_climb(passes):

@@ -10,12 +10,12 @@ from scipy.special import logsumexp
 from cryojax_het.imaging.image import render
 from cryojax_het.imaging.noise import ColouredNoise
 from cryojax_het.inference.hyper_molecules.nodes import Nodes
-from cryojax_het.inference.posteriors.latent_nodes import LatentNodes
+from cryojax_het.inference.posteriors.node_posterior import NodePosterior
 from cryojax_het.inference.prior import LocalPrior
-from cryojax_het.inference.updates.principal_volumes import linear_of
 from cryojax_het.volumes.expanded import Expanded
 from cryojax_het.volumes.kernel import quadratic
 from cryojax_het.volumes.latent_functions.interval import Legendre
+from cryojax_het.volumes.linear import linear_of
 
 COUNT = 8
 FUNCTIONS = Legendre(2)
@@ -38,7 +38,7 @@ def case(tiny):
 
 def infer(case, grid, width):
     volume, batch = case
-    posterior, prior = LatentNodes(NODES), LocalPrior(0.05, 2.0, 1.0, width)
+    posterior, prior = NodePosterior(NODES), LocalPrior(0.05, 2.0, 1.0, width)
     run = eqx.filter_jit(lambda v, b: posterior.infer(KEY, v, NOISE, prior, b, grid))
     return run(volume, batch)
 

@@ -1,15 +1,13 @@
 """Latents of a volume expanded in functions of them, on nodes over their whole range."""
 
-import equinox as eqx
-
 from ...volumes.linear import FourierLinear
-from ..hyper_molecules.nodes import Contrast, Nodes, belief_on_nodes, latent_moments
+from ..hyper_molecules.nodes import Contrast, Nodes, belief_on_nodes, on_nodes
 from ..linear_statistics import linear_statistics
 from ..posterior import AbstractPosterior, OnNodes
 from ..requirements import expanded_volume, gaussian_noise, local_prior
 
 
-class LatentNodes(AbstractPosterior[OnNodes]):
+class NodePosterior(AbstractPosterior[OnNodes]):
     """The posterior of conformation and contrast at the poses given, the conformation even over
     its range: exact but for the spacing of the nodes, however many modes there are.
 
@@ -21,24 +19,12 @@ class LatentNodes(AbstractPosterior[OnNodes]):
 
     def infer(self, key, volume, noise, prior, batch, grid):
         del key
-        noise = gaussian_noise(noise, "LatentNodes")
-        prior = local_prior(prior, "LatentNodes")
-        volume = expanded_volume(volume, "LatentNodes")
+        noise = gaussian_noise(noise, "NodePosterior")
+        prior = local_prior(prior, "NodePosterior")
+        volume = expanded_volume(volume, "NodePosterior")
         ready = volume.prepare(grid).terms
         assert isinstance(ready, FourierLinear)
         statistics = linear_statistics(ready, noise, batch, grid)
         contrast = Contrast(prior.contrast_mean, prior.contrast_width)
         belief = belief_on_nodes(statistics, self.nodes, contrast)
-        mean, covariance = latent_moments(belief, self.nodes, volume.functions)
-        latents = eqx.tree_at(
-            lambda t: (t.conformation, t.contrast), batch.latents, (mean, belief.contrast)
-        )
-        return OnNodes(
-            latents=latents,
-            covariance=covariance,
-            nodes=self.nodes.latents,
-            log_weight=belief.log_weight,
-            first=belief.first,
-            second=belief.second,
-            log_likelihood=belief.log_likelihood,
-        )
+        return on_nodes(belief, self.nodes, volume.functions, batch.latents)
