@@ -93,8 +93,10 @@ def fit_trained(config: TrainedSettings, command: Sequence[str]) -> dict:
     """
     from .fit_start import opened_data
     from .mixture_reference import structure_atoms
-    from .trained_run import run
+    from .trained_setting import TrainedSetting
+    from .training_run import run
 
     if config.structure is not None:
         structure_atoms(config)  # a file that cannot be read is told at once
-    return run(config, opened_data(config), command)
+    data = opened_data(config)
+    return run(config, command, lambda *found: TrainedSetting(config, data, *found))

@@ -4,19 +4,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .mixture_settings import MixtureSettings
+from .training_settings import TrainingSettings, check_counts, check_positive, check_shares
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainedSettings(MixtureSettings):
+class TrainedSettings(MixtureSettings, TrainingSettings):
     """Gaussians moved by a network of a latent that another network reads off each image.
 
     A base for the settings of methods of `fit`.
     """
 
-    batch: int | None = None
-    """Images of a step; None: 64, or an eighth of them all where these are few."""
-    latent: int = 4
-    """Coordinates of the latent; those that are not needed stay at the prior."""
     displacement: Literal["anchors", "network", "segments", "modes", "regions"] = "anchors"
     """What moves the Gaussians. anchors: rigid motions of points in space, blended between them;
     network: each Gaussian on its own, by its place; segments: stretches of the chain, rigid, their
@@ -38,10 +35,8 @@ class TrainedSettings(MixtureSettings):
     """Width and number of the hidden layers of the displacement's network."""
     encoder_layers: tuple[int, int] = (128, 3)
     """Width and number of the encoder's hidden dense layers."""
-    epochs: int = 40
-    """Passes over the images that train the networks."""
     neutral_epochs: int = 3
-    """Passes before these that fit the Gaussians, at rest, to all images."""
+    """Passes before the others that fit the Gaussians, at rest, to all images."""
     lesson_images: int = 0
     """Images whose posteriors are found by Gauss-Newton from several starts first, to teach the
     encoder; 0: none."""
@@ -49,16 +44,6 @@ class TrainedSettings(MixtureSettings):
     """Passes over these."""
     lesson_starts: int = 8
     """Conformations that the search of each starts from."""
-    warm_up: float = 0.3
-    """Share of the epochs over which the divergence from the prior comes to its full weight."""
-    free_nats: float = 0.0
-    """Divergence of each latent coordinate that costs nothing."""
-    rate: float = 2e-3
-    """Learning rate of Adam at the start; it falls to 0 as a cosine."""
-    clip: float = 100.0
-    """Longest gradient that is taken as it is; longer ones are shortened to it."""
-    contrast: float = 0.2
-    """Standard deviation of the contrast over images, whose mean is 1."""
     bonds: float = 0.0
     """Weight of bond lengths as they are in the structure; 1: as a density would have it."""
     angles: float = 0.0
@@ -81,31 +66,19 @@ class TrainedSettings(MixtureSettings):
     """Share of the epochs until the weights are whole."""
     balance: float | None = None
     """Pull of all these as a share of the images' pull; None: by their weights alone."""
-    latent_box: int | None = None
-    """Pixels of the crop that is worked on; None: up to the resolution of the half-maps, at most
-    64."""
 
     def __post_init__(self):
-        super().__post_init__()
-        for name in ("latent", "bodies", "epochs", "lesson_epochs", "lesson_starts"):
-            if getattr(self, name) < 1:
-                flag = name.replace("_", "-")
-                raise ValueError(f"`--{flag}` must be at least 1. Got {getattr(self, name)}.")
+        MixtureSettings.__post_init__(self)
+        TrainingSettings.__post_init__(self)
+        check_counts(self, "bodies", "lesson_epochs", "lesson_starts")
+        check_positive(self, "softest")
+        check_shares(self, "stiffening")
         if self.lesson_images < 0:
             raise ValueError(f"`--lesson-images` must not be negative. Got {self.lesson_images}.")
         if self.neutral_epochs < 0:
             raise ValueError(f"`--neutral-epochs` must not be negative. Got {self.neutral_epochs}.")
-        for name in ("rate", "clip", "contrast", "softest"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"`--{name}` must be positive. Got {getattr(self, name)}.")
-        for name in ("warm_up", "stiffening"):
-            if not 0 <= getattr(self, name) <= 1:
-                flag = name.replace("_", "-")
-                raise ValueError(f"`--{flag}` must lie between 0 and 1. Got {getattr(self, name)}.")
         if not 0 < self.loose <= 1:
             raise ValueError(f"`--loose` must be above 0, at most 1. Got {self.loose}.")
-        if self.latent_box is not None and (self.latent_box % 2 or self.latent_box < 8):
-            raise ValueError(f"`--latent-box` must be even, from 8. Got {self.latent_box}.")
         for name in (*self.restraints(), "released"):
             if getattr(self, name) < 0:
                 raise ValueError(f"`--{name}` must not be negative. Got {getattr(self, name)}.")

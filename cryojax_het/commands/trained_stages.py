@@ -1,6 +1,5 @@
 """The stages of training: the Gaussians at rest, then what moves them."""
 
-import abc
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -14,12 +13,14 @@ from ..inference.encoders.encoded import Encoded
 from ..inference.model import Model
 from ..inference.structural.restraint import AbstractRestraint
 from ..inference.training.balance import AbstractBalance, AsGivenBalance
+from ..inference.training.stochastic_gradient import StochasticGradient
 from ..volumes.displaced import DisplacedMixture
+from .mixture_reference import Reference
 from .trained_model import MOVERS, OCCUPANCIES, READERS
 from .trained_restraints import balance_of, restraints_of
-from .trained_setting import TrainedSetting
 from .trained_settings import TrainedSettings
 from .trained_teaching import taught_model
+from .training_stage import AbstractStage
 
 _PLACE = 5.0  # Å per unit of a network's parameters: how fast Gaussians may move
 _WEIGHT = 5.0  # likewise, of their mean amplitude
@@ -28,24 +29,31 @@ _DRAWN = 32  # conformations that restraints are adapted to
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage(abc.ABC):
-    """Epochs in which some of the model moves."""
+class Stage(AbstractStage):
+    """Epochs in which Gaussians, or what moves them, train beside restraints."""
 
-    name: str
-    epochs: int
-    warm: float = 0.0  # epochs until the divergence has its full weight
     loose: float = 1.0  # share of the restraints' strength at first
     stiffening: float = 0.0  # epochs until they have all of it
     restraint: AbstractRestraint | None = field(default=None, repr=False)
     balance: AbstractBalance = field(default_factory=AsGivenBalance)
 
-    @abc.abstractmethod
-    def moving(self, model: Model) -> list[Any]:
-        """The parts of the model that train."""
+    def update(self, setting, model):
+        return StochasticGradient(
+            optimiser=self.optimiser(setting),
+            trainable=self.trainable(model),
+            divergence_weight=self.divergence_weight(0),
+            restraint_weight=self.restraint_weight(0),
+            free=setting.config.free_nats,
+            restraint=self.restraint,
+            balance=self.balance,
+            units=self.units(setting.reference, model),
+        )
 
-    @abc.abstractmethod
-    def prepared(self, setting: TrainedSetting, model: Model) -> Model:
-        """The model that the stage starts with."""
+    def scheduled(self, update, model, epoch, key):
+        weights = (self.divergence_weight(epoch), self.restraint_weight(epoch))
+        update = eqx.tree_at(lambda u: (u.divergence_weight, u.restraint_weight), update, weights)
+        held = lambda u: u.restraint
+        return eqx.tree_at(held, update, self.adapted(model, key), is_leaf=lambda x: x is None)
 
     def adapted(self, model: Model, key: PRNGKeyArray) -> AbstractRestraint | None:
         """The restraint for structures as the model now makes them of latents of the prior."""
@@ -55,28 +63,18 @@ class Stage(abc.ABC):
         z = jax.random.normal(key, (_DRAWN, volume.latent_size), jnp.float32)
         return self.restraint.adapted(np.asarray(_positions(volume, z)))
 
-    def divergence_weight(self, epoch: int) -> Float[Array, ""]:
-        """Of an epoch, from 0."""
-        return jnp.float32(min(1.0, epoch / self.warm) if self.warm > 0 else 1.0)
-
     def restraint_weight(self, epoch: int) -> Float[Array, ""]:
         """Of an epoch, from 0: from `loose` to 1 in equal factors."""
         done = min(1.0, epoch / self.stiffening) if self.stiffening > 0 else 1.0
         return jnp.float32(self.loose ** (1 - done))
 
-    def trainable(self, model: Model) -> PyTree:
-        """True for arrays that train."""
-        none = jax.tree.map(lambda _: False, model)
-        chosen = jax.tree.map(lambda x: eqx.is_inexact_array(x), self.moving(model))
-        return eqx.tree_at(self.moving, none, chosen)
-
-    def units(self, setting: TrainedSetting, model: Model) -> PyTree:
+    def units(self, before: Reference, model: Model) -> PyTree:
         """How far a step goes, of each array that trains: by the Gaussians before any training, so
         that a run that is taken up goes on alike."""
         units = jax.tree.map(lambda _: 1.0, eqx.filter(model, self.trainable(model)))
         if _gaussians(units)[0] is None:
             return units
-        size = float(jnp.mean(jnp.abs(setting.reference.mixture.amplitudes)))
+        size = float(jnp.mean(jnp.abs(before.mixture.amplitudes)))
         return eqx.tree_at(_gaussians, units, [_PLACE, _WEIGHT * size, _WIDTH])
 
 
@@ -124,14 +122,13 @@ class Variability(Stage):
 
     def prepared(self, setting, model):
         model = setting.with_measured_units(model)
-        if setting.config.lesson_images:
-            model = taught_model(setting, model)
+        if self.config.lesson_images:
+            model = taught_model(setting, self.config, model)
         return model
 
 
-def stages_of(setting: TrainedSetting) -> list[Stage]:
+def stages_of(config: TrainedSettings, reference: Reference) -> list[Stage]:
     """Those that the settings ask for."""
-    config = setting.config
     stages: list[Stage] = []
     if config.neutral_epochs and config.gaussians_are_free:
         stages.append(Neutral(name="neutral", epochs=config.neutral_epochs))
@@ -142,7 +139,7 @@ def stages_of(setting: TrainedSetting) -> list[Stage]:
         warm=warm,
         loose=config.loose,
         stiffening=config.stiffening * config.epochs,
-        restraint=restraints_of(config, setting.reference),
+        restraint=restraints_of(config, reference),
         balance=balance_of(config),
         config=config,
     )

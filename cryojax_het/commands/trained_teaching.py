@@ -18,17 +18,17 @@ from ..inference.training.taught import Teaching
 from ..particles.loader import shuffled, split_rows
 from .image_pass import image_pass
 from .trained_model import READERS
-from .trained_setting import TrainedSetting
+from .trained_settings import TrainedSettings
+from .training_setting import TrainingSetting
 
 LOG = logging.getLogger("cryojax_het")
 
 
-def taught_model(setting: TrainedSetting, model: Model) -> Model:
+def taught_model(setting: TrainingSetting, config: TrainedSettings, model: Model) -> Model:
     """With an encoder that was taught `lesson_images` images over `lesson_epochs` epochs."""
-    config = setting.config
     rows = np.random.default_rng(config.seed).permutation(len(setting.data.particles))
     rows = np.sort(rows[: config.lesson_images])
-    lessons = _posteriors(setting, model, rows)
+    lessons = _posteriors(setting, model, rows, config.lesson_starts)
     encoded = model.posterior
     assert isinstance(encoded, Encoded)
     none = jax.tree.map(lambda _: False, encoded)
@@ -45,11 +45,11 @@ def taught_model(setting: TrainedSetting, model: Model) -> Model:
     return eqx.tree_at(lambda m: m.posterior, model, encoded)
 
 
-def _posteriors(setting: TrainedSetting, model: Model, rows) -> Hypotheses:
+def _posteriors(setting: TrainingSetting, model: Model, rows, starts: int) -> Hypotheses:
     """Of the images `rows`, on the host, in their order."""
     loader, grid = setting.loader(setting.box), setting.grid(setting.box)
     loader.latents = setting.rest_latents()
-    search = GaussNewton(ConformationContrast(), setting.config.lesson_starts)
+    search = GaussNewton(ConformationContrast(), starts)
     infer = eqx.filter_jit(
         lambda model, batch: search.infer(
             jax.random.key(0), model.volume, model.noise, model.prior, batch, grid
@@ -62,7 +62,7 @@ def _posteriors(setting: TrainedSetting, model: Model, rows) -> Hypotheses:
     return jax.tree.map(lambda *x: np.concatenate(x)[: len(rows)], *found)
 
 
-def _epoch(setting: TrainedSetting, teaching: Teaching, start, known, epoch: int):
+def _epoch(setting: TrainingSetting, teaching: Teaching, start, known, epoch: int):
     (encoded, state), (rows, lessons) = start, known
     loader, grid = setting.loader(setting.box), setting.grid(setting.box)
     order = shuffled(np.arange(len(rows)), setting.config.seed, epoch)

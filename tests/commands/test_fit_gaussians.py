@@ -11,7 +11,7 @@ import pytest
 from jax.sharding import AxisType
 
 from cryojax_het.cli import main
-from cryojax_het.commands import reconstruct_run, trained_course, trained_run
+from cryojax_het.commands import reconstruct_run, training_course, training_run
 from cryojax_het.commands.fit import METHODS
 from cryojax_het.commands.fit_gaussians import (
     DeepModesConfig,
@@ -91,10 +91,10 @@ def test_killed_and_taken_up_it_ends_with_the_same_result(hinged, tmp_path, monk
     whole = GaussiansConfig(output=tmp_path / "whole", **short)
     alone = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
     # Sums over several devices come in any order.
-    for module in (trained_run, reconstruct_run):
+    for module in (training_run, reconstruct_run):
         monkeypatch.setattr(module, "data_mesh", lambda: alone)
     fitted(whole)
-    saved, kept = [], trained_course._save
+    saved, kept = [], training_course._save
 
     def killed(*arguments):
         kept(*arguments)
@@ -104,7 +104,7 @@ def test_killed_and_taken_up_it_ends_with_the_same_result(hinged, tmp_path, monk
 
     broken = replace(whole, output=tmp_path / "broken")
     with monkeypatch.context() as patch:
-        patch.setattr(trained_course, "_save", killed)
+        patch.setattr(training_course, "_save", killed)
         with pytest.raises(KeyboardInterrupt):
             fitted(broken)
     assert not RunFolder(broken.output).finished

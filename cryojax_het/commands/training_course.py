@@ -8,13 +8,11 @@ from typing import final
 import equinox as eqx
 import jax
 import numpy as np
-import optax
 from jaxtyping import PyTree
 from tqdm import tqdm
 
 from ..inference.devices import replicated, to_host
 from ..inference.model import Model
-from ..inference.training.stochastic_gradient import StochasticGradient
 from ..results.checkpoint import (
     checkpoint_note,
     latest_checkpoint,
@@ -22,8 +20,8 @@ from ..results.checkpoint import (
     save_checkpoint,
 )
 from ..results.run import RunFolder
-from .trained_setting import TrainedSetting
-from .trained_stages import Stage, stages_of
+from .training_setting import TrainingSetting
+from .training_stage import AbstractStage
 
 LOG = logging.getLogger("cryojax_het")
 _MOST_LOST = 0.1  # of an epoch's images in batches without a finite gradient
@@ -38,20 +36,20 @@ class Place:
     epoch: int = 0
 
 
-def train(setting: TrainedSetting, folder: RunFolder) -> Model:
+def train(setting: TrainingSetting, folder: RunFolder) -> Model:
     """All stages, or what an earlier run left over.
 
     Raises `FloatingPointError`, with the remedy, where training runs away; the last checkpoint is
     from before.
     """
-    stages = stages_of(setting)
+    stages = setting.stages()
     model, place, stored = _resume(setting, folder)
     while place.stage < len(stages):
         stage = stages[place.stage]
         if stored is None:
             model = stage.prepared(setting, model)
         model = replicated(setting.mesh, model)
-        update = _update(setting, stage, model)
+        update = stage.update(setting, model)
         state = replicated(setting.mesh, update.init(model))
         if stored is not None:
             tree = load_checkpoint(stored, {"model": model, "state": state})
@@ -62,21 +60,18 @@ def train(setting: TrainedSetting, folder: RunFolder) -> Model:
             _check(said, folder)
             _report(folder, stage, place, said)
             _save(folder, model, state, place)
+            if jax.process_index() == 0:
+                setting.look(folder, model)
         place = Place(place.stage + 1)
     return model
 
 
-def _epoch(setting: TrainedSetting, how, start, place: Place):
+def _epoch(setting: TrainingSetting, how, start, place: Place):
     """Every image once; the model, the optimiser's state, and sums over images."""
     (stage, update), (model, state) = how, start
-    weight = stage.divergence_weight(place.epoch)
-    stiff = stage.restraint_weight(place.epoch)
-    weights = lambda u: (u.divergence_weight, u.restraint_weight)
-    update = eqx.tree_at(weights, update, (weight, stiff))
     number = 1000 * place.stage + place.epoch
     key = jax.random.fold_in(jax.random.key(setting.config.seed), number)
-    held = lambda u: u.restraint
-    update = eqx.tree_at(held, update, stage.adapted(model, key), is_leaf=lambda x: x is None)
+    update = stage.scheduled(update, model, place.epoch, key)
     loader, grid = setting.loader(setting.box), setting.grid(setting.box)
     plan = setting.epoch_plan(number, loader)
     hidden, sums = jax.process_index() != 0, []
@@ -99,22 +94,6 @@ def _step(update, model, state, others):
     return model, state, metrics
 
 
-def _update(setting: TrainedSetting, stage: Stage, model: Model) -> StochasticGradient:
-    """One for all epochs of a stage: another optimiser would be another program."""
-    config = setting.config
-    schedule = optax.cosine_decay_schedule(config.rate, max(stage.epochs * setting.steps(), 1))
-    return StochasticGradient(
-        optimiser=optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(schedule)),
-        trainable=stage.trainable(model),
-        divergence_weight=stage.divergence_weight(0),
-        restraint_weight=stage.restraint_weight(0),
-        free=config.free_nats,
-        restraint=stage.restraint,
-        balance=stage.balance,
-        units=stage.units(setting, model),
-    )
-
-
 def _check(said: dict[str, np.ndarray], folder: RunFolder) -> None:
     lost = float(said["not_finite"] / said["images"])
     if lost > _MOST_LOST:
@@ -124,7 +103,7 @@ def _check(said: dict[str, np.ndarray], folder: RunFolder) -> None:
         )
 
 
-def _report(folder: RunFolder, stage: Stage, place: Place, said: dict[str, np.ndarray]) -> None:
+def _report(folder: RunFolder, stage: AbstractStage, place: Place, said: dict) -> None:
     mean = {name: np.asarray(total / said["images"]) for name, total in said.items()}
     LOG.info(
         "%s %d: bound %.4f per image, gain %.4f, divergence %s.",
@@ -132,10 +111,10 @@ def _report(folder: RunFolder, stage: Stage, place: Place, said: dict[str, np.nd
         place.epoch,
         float(mean["gain"] - mean["divergence"].sum()),
         float(mean["gain"]),
-        " ".join(f"{x:.3f}" for x in mean["divergence"]),
+        " ".join(f"{x:.3f}" for x in np.atleast_1d(mean["divergence"])),
     )
     if jax.process_index() == 0:
-        numbers = {name: mean[name].tolist() for name in ("gain", "divergence", "loss", "energy")}
+        numbers = {name: values.tolist() for name, values in mean.items() if name != "images"}
         folder.log(1000 * place.stage + place.epoch, stage=stage.name, **numbers)
 
 
@@ -146,7 +125,7 @@ def _save(folder: RunFolder, model: Model, state: PyTree, place: Place) -> None:
     save_checkpoint(folder.checkpoints, step, {"model": model, "state": state}, vars(place))
 
 
-def _resume(setting: TrainedSetting, folder: RunFolder):
+def _resume(setting: TrainingSetting, folder: RunFolder):
     """The untrained model, where training stands, and the checkpoint that holds it."""
     model, path = setting.untrained(), latest_checkpoint(folder.checkpoints)
     if path is None:
