@@ -19,13 +19,14 @@ from ..inference.deformed_reconstruction import (
 )
 from ..inference.devices import data_mesh, own_part, place_batch
 from ..inference.half_maps import plan_batches
-from ..inference.updates.deformed_map import DeformedMap, voxels_within
+from ..inference.updates.deformed_map import DeformedMap
 from ..particles.loader import HostLatents, Loader, Placement
 from ..results.mixture_store import load_mixture
 from ..volumes.carried import carried
 from ..volumes.displaced import DisplacedMixture
 from ..volumes.precision import single
 from ..volumes.relative import Relative
+from ..volumes.voxel_cloud import voxels_within
 from .image_preparation import prepared_pixels
 from .reconstruct_data import Data, load_data
 from .volume_makers_base import AbstractMaker

@@ -46,7 +46,7 @@ class Splat(eqx.Module):
         self, positions: Float[Array, "j 3"], rotation: Float[Array, "3 3"], grid: FourierGrid
     ) -> Landing:
         """Of points at `positions` (Å) seen under `rotation`, as in `AbstractVolume.slice`."""
-        samples, width = self._samples(grid.size), self.kernel.width
+        samples, width = self.samples(grid.size), self.kernel.width
         frame = rotation[:2] * (samples / grid.length)
         x, y, z = positions.T
         first, weights = [], []
@@ -63,7 +63,7 @@ class Splat(eqx.Module):
         self, values: Float[Array, " j"], landing: Landing, grid: FourierGrid
     ) -> Complex[Array, "y x"]:
         """The half-plane of `F`, in the unit of `values`; zero outside the Nyquist circle."""
-        side = self._samples(grid.size) + self.kernel.width
+        side = self.samples(grid.size) + self.kernel.width
         table = jnp.zeros((1, side, side, 1), values.dtype)
         weights = (landing.x, landing.y, [jnp.ones_like(values)])
         table = scatter_rows(values[:, None], landing.first, weights, table)
@@ -74,7 +74,7 @@ class Splat(eqx.Module):
     ) -> Float[Array, " j"]:
         """Adjoint of `slice`: `⟨slice(v), p⟩ = ⟨v, back(p)⟩` with `⟨a, b⟩ = Σ Re a* b` over the
         stored half-plane."""
-        side = self._samples(grid.size) + self.kernel.width
+        side = self.samples(grid.size) + self.kernel.width
         transposed = jax.linear_transpose(
             lambda table: self._transform(table, grid),
             jax.ShapeDtypeStruct((side, side), plane.real.dtype),
@@ -89,12 +89,13 @@ class Splat(eqx.Module):
         ]
         return jnp.asarray(sum(w * row for w, row in zip(landing.y, rows, strict=True)))
 
-    def _samples(self, size: int) -> int:
+    def samples(self, size: int) -> int:
+        """Of the fine grid along each axis, for images of `size` pixels."""
         return 2 * round(size * self.kernel.padding * _REACH / 2)
 
     def _transform(self, table: Float[Array, "v u"], grid: FourierGrid) -> Complex[Array, "y x"]:
         """From the samples, with what fell beyond their end, to the half-plane."""
-        n, samples, width = grid.size, self._samples(grid.size), self.kernel.width
+        n, samples, width = grid.size, self.samples(grid.size), self.kernel.width
         table = table.at[:width].add(table[samples:])[:samples]
         table = table.at[:, :width].add(table[:, samples:])[:, :samples]
         whole = jnp.fft.rfft2(table)

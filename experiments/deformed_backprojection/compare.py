@@ -33,13 +33,14 @@ from cryojax_het.inference.devices import data_mesh, own_part, place_batch
 from cryojax_het.inference.half_maps import plan_batches
 from cryojax_het.inference.noise_estimation import group_count
 from cryojax_het.inference.updates.conjugate_gradients import Stopping
-from cryojax_het.inference.updates.deformed_map import DeformedMap, voxels_within
+from cryojax_het.inference.updates.deformed_map import DeformedMap
 from cryojax_het.particles.loader import HostLatents, Loader, Pixels, Placement
 from cryojax_het.particles.open import open_particles
 from cryojax_het.simulate.truth import GroundTruth, open_truth
 from cryojax_het.volumes.carried import carried
 from cryojax_het.volumes.displacement import AbstractDisplacement
 from cryojax_het.volumes.mixture import Change
+from cryojax_het.volumes.voxel_cloud import voxels_within
 
 CARRIERS, BATCH = 2000, 100
 

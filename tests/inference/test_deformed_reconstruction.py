@@ -22,7 +22,7 @@ from cryojax_het.inference.deformed_reconstruction import (
 from cryojax_het.inference.devices import data_mesh, own_part, place_batch
 from cryojax_het.inference.half_maps import plan_batches
 from cryojax_het.inference.updates.conjugate_gradients import Stopping, conjugate_gradients
-from cryojax_het.inference.updates.deformed_map import DeformedMap, regulariser, voxels_within
+from cryojax_het.inference.updates.deformed_map import DeformedMap, regulariser
 from cryojax_het.inference.updates.toeplitz import ExactEquations, convolve
 from cryojax_het.particles.arrays import ArraySource, from_arrays
 from cryojax_het.particles.loader import HostLatents, Loader, Pixels, Placement
@@ -31,6 +31,7 @@ from cryojax_het.volumes.displacement import AbstractDisplacement
 from cryojax_het.volumes.gaussians import Gaussians
 from cryojax_het.volumes.kernel import cubic
 from cryojax_het.volumes.mixture import Change
+from cryojax_het.volumes.voxel_cloud import voxels_within
 
 COUNT, SIZE, PIXEL, BATCH = 320, 16, 4.0, 32
 GRID = FourierGrid(SIZE, PIXEL)

@@ -158,21 +158,6 @@ def _together(one, count):
     return lambda row, seen: jax.tree.map(lambda x: x.sum(axis=0), jax.vmap(one)(row, seen))
 
 
-def voxels_within(
-    window: Float[np.ndarray, "n n n"], spacing: float
-) -> tuple[Int[np.ndarray, " j"], Float[np.ndarray, "j 3"]]:
-    """Rows of the raveled map `[z, y, x]` where `window` is above 0, and their (x, y, z) in Å.
-
-    Raises `ValueError` where it is nowhere.
-    """
-    size = len(window)
-    flat = np.flatnonzero(window > 0)
-    if not len(flat):
-        raise ValueError("The mask is zero everywhere: lower its threshold or give another one.")
-    indices = np.stack(np.unravel_index(flat, window.shape)[::-1], axis=1)
-    return flat, (indices - size // 2) * spacing
-
-
 @final
 class Regulariser(eqx.Module):
     """The prior and the preconditioner, both diagonal in Fourier space but for the support.

@@ -19,8 +19,17 @@ _SPARE = 2  # points over functions, in the fit that makes a rotation's matrix
 
 def real_harmonics(directions: Float[Array, "p 3"], degree: int) -> Float[Array, "p h"]:
     """`Y_lm` of unit vectors, `(degree + 1)²` of them, by `l` and then by `m`."""
-    x, y, z = directions.T
-    along = _along(z, degree).reshape((degree + 1) ** 2, -1)
+    return _harmonics(directions, jnp.ones_like(directions[:, 0]), degree)
+
+
+def solid_harmonics(points: Float[Array, "p 3"], degree: int) -> Float[Array, "p h"]:
+    """`|r|^l Y_lm(r / |r|)` anywhere, in the same order: polynomials of x, y and z."""
+    return _harmonics(points, jnp.sum(points**2, axis=1), degree)
+
+
+def _harmonics(points, square, degree):
+    x, y, z = points.T
+    along = _along(z, square, degree).reshape((degree + 1) ** 2, -1)
     around = waves(x, y, degree)
     l, m = lm(degree)
     scale = jnp.asarray(np.where(m == 0, 1, np.sqrt(2)), z.dtype)
@@ -45,8 +54,8 @@ def waves(x: Float[Array, " p"], y: Float[Array, " p"], degree: int) -> Float[Ar
     return jnp.concatenate([sines[:0:-1], cosines])
 
 
-def _along(z, degree):
-    """Normalised `P_lm(z) / ρ^m`, `[l, m, p]`, zero where `m > l`."""
+def _along(z, square, degree):
+    """Normalised `r^l P_lm(z/r) / ρ^m`, `[l, m, p]`, zero where `m > l`; `square` is `r²`."""
     constants = [jnp.asarray(c, z.dtype)[..., None] for c in _recurrence(degree)]
     first = jnp.zeros((degree + 1, len(z)), z.dtype).at[0].set(0.5 / math.sqrt(math.pi))
 
@@ -54,7 +63,7 @@ def _along(z, degree):
         before, last = held
         a, b, c = constants
         shifted = jnp.concatenate([jnp.zeros_like(last[:1]), last[:-1]])
-        found = a * (z * last) - b * before + c * shifted
+        found = a * (z * last) - b * (square * before) + c * shifted
         return (last, found), found
 
     _, rest = jax.lax.scan(advance, (jnp.zeros_like(first), first), constants)

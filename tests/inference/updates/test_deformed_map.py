@@ -12,11 +12,12 @@ from cryojax_het.imaging.image import Batch, Latents
 from cryojax_het.imaging.noise import ColouredNoise
 from cryojax_het.imaging.optics import Optics
 from cryojax_het.inference.updates.conjugate_gradients import Stopping, conjugate_gradients
-from cryojax_het.inference.updates.deformed_map import DeformedMap, regulariser, voxels_within
+from cryojax_het.inference.updates.deformed_map import DeformedMap, regulariser
 from cryojax_het.volumes.displacement import AbstractDisplacement
 from cryojax_het.volumes.kernel import Kernel
 from cryojax_het.volumes.mixture import Change
 from cryojax_het.volumes.splat import Splat
+from cryojax_het.volumes.voxel_cloud import voxels_within
 
 SIZE, PIXEL, IMAGES = 16, 3.0, 24
 GRID = FourierGrid(SIZE, PIXEL)
@@ -220,16 +221,3 @@ def test_the_preconditioner_is_worth_it(bent):
 def test_widths_are_refused(batch):
     with pytest.raises(ValueError, match="no width"):
         model(Widening()).normal(jnp.ones((SIZE,) * 3), batch, NOISE, GRID)
-
-
-def test_an_empty_mask_is_refused():
-    with pytest.raises(ValueError, match="zero everywhere"):
-        voxels_within(np.zeros((8, 8, 8)), 1.0)
-
-
-def test_voxels_are_where_they_are():
-    window = np.zeros((8, 8, 8))
-    window[5, 2, 3] = 0.1
-    flat, positions = voxels_within(window, 2.0)
-    np.testing.assert_array_equal(flat, [5 * 64 + 2 * 8 + 3])
-    np.testing.assert_array_equal(positions, [[-2.0, -4.0, 2.0]])
