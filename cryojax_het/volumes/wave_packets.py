@@ -54,6 +54,19 @@ def _plane_waves_jvp(count, primals, tangents):
     return waves, jnp.concatenate([-turned * waves[count:], turned * waves[:count]])
 
 
+@jax.custom_jvp
+def waves(turns: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """Cosine and sine of `turns`, whole turns."""
+    return _waves(1, turns)
+
+
+@waves.defjvp
+def _waves_jvp(primals, tangents):
+    cosine, sine = waves(*primals)
+    turned = 2 * np.pi * tangents[0]
+    return (cosine, sine), (-turned * sine, turned * cosine)
+
+
 def _waves(k, turns):
     phase = k * turns
     phase = phase - jnp.floor(phase + 0.5)
