@@ -13,6 +13,7 @@ from ..inference.encoders.encoded import Encoded
 from ..inference.model import Model
 from ..inference.structural.restraint import AbstractRestraint
 from ..inference.training.balance import AbstractBalance, AsGivenBalance
+from ..inference.training.conformation_energy import OfPositions
 from ..inference.training.stochastic_gradient import StochasticGradient
 from ..volumes.displaced import DisplacedMixture
 from .mixture_reference import Reference
@@ -44,7 +45,7 @@ class Stage(AbstractStage):
             divergence_weight=self.divergence_weight(0),
             restraint_weight=self.restraint_weight(0),
             free=setting.config.free_nats,
-            restraint=self.restraint,
+            restraint=_of_positions(self.restraint),
             balance=self.balance,
             units=self.units(setting.reference, model),
         )
@@ -52,8 +53,8 @@ class Stage(AbstractStage):
     def scheduled(self, update, model, epoch, key):
         weights = (self.divergence_weight(epoch), self.restraint_weight(epoch))
         update = eqx.tree_at(lambda u: (u.divergence_weight, u.restraint_weight), update, weights)
-        held = lambda u: u.restraint
-        return eqx.tree_at(held, update, self.adapted(model, key), is_leaf=lambda x: x is None)
+        adapted = _of_positions(self.adapted(model, key))
+        return eqx.tree_at(lambda u: u.restraint, update, adapted, is_leaf=lambda x: x is None)
 
     def adapted(self, model: Model, key: PRNGKeyArray) -> AbstractRestraint | None:
         """The restraint for structures as the model now makes them of latents of the prior."""
@@ -76,6 +77,10 @@ class Stage(AbstractStage):
             return units
         size = float(jnp.mean(jnp.abs(before.mixture.amplitudes)))
         return eqx.tree_at(_gaussians, units, [_PLACE, _WEIGHT * size, _WIDTH])
+
+
+def _of_positions(restraint: AbstractRestraint | None) -> OfPositions | None:
+    return None if restraint is None else OfPositions(restraint)
 
 
 def displaced(model: Model) -> DisplacedMixture:

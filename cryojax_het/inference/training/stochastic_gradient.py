@@ -11,9 +11,9 @@ from jaxtyping import Array, Float, PyTree
 from ...imaging.grid import FourierGrid
 from ...volumes.displaced import DisplacedMixture
 from ..model import Model
-from ..structural.restraint import AbstractRestraint
 from ..update import AbstractUpdate
 from .balance import AbstractBalance, AsGivenBalance, norm
+from .conformation_energy import AbstractConformationEnergy
 from .objective import evidence_terms, expected_loss
 
 _MEMORY = 0.98  # of running means, per batch
@@ -30,12 +30,12 @@ class TrainingState(eqx.Module):
 
 
 class StochasticGradient(AbstractUpdate[TrainingState]):
-    """One step of `optimiser` per batch down `-ELBO + τ λ E(positions)`; nothing at a pass's end.
+    """One step of `optimiser` per batch down `-ELBO + τ λ E(z)`; nothing at a pass's end.
 
     - `trainable`: tree like the model, True for arrays that move; the rest is fixed;
     - `divergence_weight`: `β` of the divergence, for a slow start; `free`: nats per latent
       coordinate that cost nothing;
-    - `restraint`: energy of a displaced mixture's positions, `None` for none, and `balance`, its
+    - `restraint`: energy of a displaced mixture's conformation, `None` for none, and `balance`, its
       `λ`; the mean energy is estimated from every fourth image of a batch;
     - `restraint_weight`: `τ`, for restraints that come to their full strength late;
     - `units`: tree of factors of the optimiser's steps, like what trains; `None`: all 1.
@@ -48,7 +48,7 @@ class StochasticGradient(AbstractUpdate[TrainingState]):
     trainable: PyTree  # of Python's booleans, which `eqx.filter_jit` holds constant
     divergence_weight: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1.0)
     free: float = eqx.field(static=True, default=0.0)
-    restraint: AbstractRestraint | None = None
+    restraint: AbstractConformationEnergy | None = None
     balance: AbstractBalance = AsGivenBalance()
     units: PyTree = None
     restraint_weight: Float[Array, ""] = eqx.field(converter=jnp.asarray, default=1.0)
@@ -106,7 +106,7 @@ class StochasticGradient(AbstractUpdate[TrainingState]):
 
         def energy(moving):
             volume = _displaced(eqx.combine(moving, fixed))
-            one = lambda z: restraint.energy(volume.at(z).positions)
+            one = lambda z: restraint.energy(volume, z)
             return share @ jax.vmap(one)(conformations)
 
         return eqx.filter_value_and_grad(energy)(moving)

@@ -14,6 +14,7 @@ from cryojax_het.inference.model import Model
 from cryojax_het.inference.prior import LocalPrior
 from cryojax_het.inference.structural.restraint import AbstractRestraint
 from cryojax_het.inference.training.balance import BalancedGradients
+from cryojax_het.inference.training.conformation_energy import OfPositions
 from cryojax_het.inference.training.stochastic_gradient import StochasticGradient
 from cryojax_het.volumes.anchors import Anchors
 from cryojax_het.volumes.displaced import DisplacedMixture
@@ -171,11 +172,11 @@ def test_loose_restraints(model, trainable, rod_images, step):
         made := update_of(trainable, **options), model, made.init(model), b, KEY
     )
     free = after(batch)
-    loose = after(batch, restraint=spring, restraint_weight=0.0)
+    loose = after(batch, restraint=OfPositions(spring), restraint_weight=0.0)
     for a, b in zip(jax.tree.leaves(free[0]), jax.tree.leaves(loose[0]), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-12)
-    whole = after(batch, restraint=spring)
-    spread = after(place_batch(data_mesh())(batch), restraint=spring)
+    whole = after(batch, restraint=OfPositions(spring))
+    spread = after(place_batch(data_mesh())(batch), restraint=OfPositions(spring))
     count = len(spring.places)
     # At rest every image has the reference, each Gaussian (1, 1, 1) Å away.
     np.testing.assert_allclose(whole[3]["energy"] / BATCH, 1.5 * count, rtol=1e-6)
@@ -190,7 +191,7 @@ def test_restraints_pull_as_hard_as_the_images(model, trainable, rod_images, ste
     free = update_of(trainable)
     moved = passes(free, model, rod_images, step[0], 3)[0].volume
     spring = Spring(model.volume.reference.positions)
-    held = update_of(trainable, restraint=spring, balance=BalancedGradients())
+    held = update_of(trainable, restraint=OfPositions(spring), balance=BalancedGradients())
     stays = passes(held, model, rod_images, step[0], 3)[0].volume
     z = jnp.array([1.0, -1.0])
     energy = lambda volume: float(spring.energy(volume.at(z).positions))
