@@ -19,11 +19,12 @@ commands:
   inspect      what a particle file holds, and what a reconstruction of it will need
   simulate     particle images of a structure or a map, with complete truth
   reconstruct  half-maps, their FSC and a Wiener-filtered map from known poses
-  fit          a flexible molecule: principal volumes, or classes
+  fit          a flexible molecule, by one of many models
   validate     scores of any method against the truth, or against another run
   analyse      maps along a run's latents, free energies, clusters, outliers
   volumes      maps at the latents of images, or at any others, of a finished run
   sample       draws from the posterior of latents, poses and noise of a finished run
+  latent-prior the density of a run's latents, learned by a diffusion
   free-energy  free energy along a path of conformations, with error bars
 
 examples:
@@ -87,21 +88,6 @@ examples:
   cryojax-het validate cryodrgn_files --truth sim/truth.h5 -o scores
   cryojax-het validate run1 --against run2
   cryojax-het validate run1 --against run2 --truth sim
-"""
-
-_FIT = """Fit a flexible molecule to particle images with known poses.
-
-`--volume linear`: a mean and principal volumes (probabilistic PCA), a posterior of the latents of
-every image; `--volume classes`: K rigid volumes, a probability of each for every image; `--volume
-modes`: normal modes of a structure or of the consensus map, amplitudes and pose of every image.
-Each has its own settings: `cryojax-het fit --volume classes --help`. The same command takes an
-interrupted run up where it was.
-
-examples:
-  cryojax-het fit particles.star -o run1
-  cryojax-het fit particles.star -o run2 --components 4 --latent-box 48
-  cryojax-het fit particles.star -o run3 --volume classes --classes 4
-  cryojax-het fit particles.star -o run4 --volume modes --structure 4ake.pdb --modes 8
 """
 
 
@@ -188,14 +174,9 @@ def analyse(line: Sequence[str]) -> None:
 
 def fit(line: Sequence[str]) -> None:
     """`cryojax-het fit`."""
-    from .commands.fit import chosen_method
-    from .commands.settings import General, Replacing, parse
+    from .commands.fit import fit_line
 
-    method = chosen_method(line[2:])
-    config, (replacing, _) = parse(method.settings, "particles", line, _FIT, Replacing, General)
-    with replacing.around(config.output):
-        method.fit(config, line)
-    print(f"{config.output}: done. Next: cryojax-het analyse {config.output}")
+    fit_line(line)
 
 
 def volumes(line: Sequence[str]) -> None:
@@ -219,6 +200,13 @@ def sample(line: Sequence[str]) -> None:
     sample_line(line)
 
 
+def latent_prior(line: Sequence[str]) -> None:
+    """`cryojax-het latent-prior`."""
+    from .commands.latent_prior import latent_prior_line
+
+    latent_prior_line(line)
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "demo": demo,
     "inspect": inspect,
@@ -229,6 +217,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "analyse": analyse,
     "volumes": volumes,
     "sample": sample,
+    "latent-prior": latent_prior,
     "free-energy": free_energy,
 }
 

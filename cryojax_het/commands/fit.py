@@ -17,7 +17,31 @@ from .fit_gaussians import (
 from .fit_linear import LinearConfig, fit_linear
 from .fit_modes import ModesConfig, fit_modes
 from .fit_prolate import ProlateConfig, fit_prolate
-from .settings import config_path
+from .settings import General, Replacing, config_path, parse
+
+ABOUT = """Fit a flexible molecule to particle images with known poses.
+
+What `--volume` may be, each with settings of its own (`cryojax-het fit --volume NAME --help`):
+
+  linear      a mean and principal volumes (probabilistic PCA, 3DVA); the default
+  classes     K rigid volumes, a probability of each for every image
+  prolate     a hyper-molecule: prolate functions times functions of the latent
+  modes       normal modes of a structure or of the consensus map (HEMNMA)
+  deep-modes  these, amplitudes read off by a network (DeepHEMNMA)
+  gaussians   Gaussians moved by a network (e2gmm)
+  dynamight   pseudo-atoms moved each on its own (DynaMight)
+  atoms       a structure that keeps its bonds (AtomVAE, CryoFold)
+  regions     rigid regions driven by normal modes (WarpCraft)
+
+The same command takes an interrupted run up where it was.
+
+examples:
+  cryojax-het fit particles.star -o run1
+  cryojax-het fit particles.star -o run2 --components 4 --latent-box 48
+  cryojax-het fit particles.star -o run3 --volume classes --classes 4
+  cryojax-het fit particles.star -o run4 --volume modes --structure 4ake.pdb --modes 8
+  cryojax-het fit particles.mrcs --poses poses.pkl --ctf ctf.pkl -o run5 --volume gaussians
+"""
 
 
 class Method(NamedTuple):
@@ -56,6 +80,15 @@ def chosen_method(arguments: Sequence[str]) -> Method:
     if name not in METHODS:
         raise ValueError(f"`--volume` must be one of {', '.join(METHODS)}. Got {name!r}.")
     return METHODS[name]
+
+
+def fit_line(line: Sequence[str]) -> None:
+    """The fit that a command line asks for."""
+    method = chosen_method(line[2:])
+    config, (replacing, _) = parse(method.settings, "particles", line, ABOUT, Replacing, General)
+    with replacing.around(config.output):
+        method.fit(config, line)
+    print(f"{config.output}: done. Next: cryojax-het analyse {config.output}")
 
 
 def _flag(arguments: Sequence[str]) -> str | None:

@@ -154,3 +154,25 @@ def plot_outliers(
     right.set(xlabel="junk score", ylabel="images", yscale="log")
     right.legend(fontsize=8)
     save_figure(figure, path)
+
+
+def plot_latent_density(
+    path: Path,
+    before: Float[np.ndarray, "n d"],
+    after: Float[np.ndarray, "n d"],
+    draws: Float[np.ndarray, "m d"],
+) -> None:
+    """Estimates of images under the standard normal prior and under a learned one, and draws of
+    that, over the first two coordinates, or over the only one."""
+    sets = {"normal prior": before, "learned prior": after, "draws of it": draws}
+    figure, [row] = new_figure(9.0, 3.2, (1, 3))
+    edges = np.percentile(np.concatenate([before, draws]), [0.2, 99.8], axis=0)
+    for axes, (name, points) in zip(row, sets.items(), strict=True):
+        if before.shape[1] == 1:
+            axes.hist(points[:, 0], 60, range=tuple(edges[:, 0]), color="C0", alpha=0.7)
+        else:
+            dots = {"s": np.clip(6000 / len(points), 1, 12), "linewidths": 0, "alpha": 0.5}
+            axes.scatter(points[:, 0], points[:, 1], **dots, rasterized=True)
+            axes.set(ylim=edges[:, 1], ylabel="2")
+        axes.set(title=name, xlim=edges[:, 0], xlabel="1")
+    save_figure(figure, path)
