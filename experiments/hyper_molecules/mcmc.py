@@ -37,7 +37,7 @@ BASIS, FUNCTIONS, NODES = prolate_basis(6.0, 0.2, 0.5), Legendre(2), 41
 POWER, SHAPE = 40.0, 20.0  # of the noise; of the inverse gamma that multiplies it
 IMAGES, WARM, DRAWS, KEPT = 60, 150, 594, 99
 VARIANCE = jnp.asarray((1.0 + FUNCTIONS.orders()) ** -4.0) * jnp.ones((BASIS.size, 1))
-TESTED = ("a00", "a40", "a72", "a01²", "|a1|²", "log v", "τ²", "a01 τ", "τ² of another", "log p")
+TESTED = ("a00", "a40", "a72", "a01²", "‖a1‖²", "log v", "τ²", "a01 τ", "τ² of another", "log p")
 
 
 class EvenWeights(AbstractGaussianNoise):
