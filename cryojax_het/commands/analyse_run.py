@@ -10,13 +10,16 @@ from jaxtyping import Float
 
 from ..analysis.density import LatentPosteriors
 from ..analysis.expanded_maps import ExpandedMaps, expanded_maps
+from ..analysis.flow_maps import FlowMaps, flow_maps
 from ..analysis.map_series import LinearMaps, MapsAt, Masked, linear_maps
 from ..analysis.mixture_maps import MixtureMaps, mixture_maps
 from ..results.run import RunFolder
 from .analyse import AnalyseConfig
-from .fit import MIXTURES
+from .fit import FLOWS, MIXTURES
 from .image_settings import ImageSettings
 from .run_images import settings_of_run
+
+FittedMaps = LinearMaps | MixtureMaps | ExpandedMaps | FlowMaps
 
 
 @final
@@ -30,7 +33,7 @@ class Analysed:
 
     run: RunFolder
     posteriors: LatentPosteriors
-    maps: LinearMaps | MixtureMaps | ExpandedMaps
+    maps: FittedMaps
     images: ImageSettings
     gain: Float[np.ndarray, " n"] | None
 
@@ -48,10 +51,11 @@ class Analysed:
 
 
 # By the `volume` of a run's settings.
-MODELS: Mapping[str, Callable[[RunFolder], LinearMaps | MixtureMaps | ExpandedMaps]] = {
+MODELS: Mapping[str, Callable[[RunFolder], FittedMaps]] = {
     "linear": linear_maps,
     "prolate": expanded_maps,
     **dict.fromkeys(MIXTURES, mixture_maps),
+    **dict.fromkeys(FLOWS, flow_maps),
 }
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from ..results.config import read_toml
 from .fit_classes import ClassesConfig, fit_classes
+from .fit_flow import FlexConfig, ZernikeConfig, fit_flow
 from .fit_gaussians import (
     AtomsConfig,
     DeepModesConfig,
@@ -32,6 +33,8 @@ What `--volume` may be, each with settings of its own (`cryojax-het fit --volume
   dynamight   pseudo-atoms moved each on its own (DynaMight)
   atoms       a structure that keeps its bonds (AtomVAE, CryoFold)
   regions     rigid regions driven by normal modes (WarpCraft)
+  flex        the map in a flexible mesh, moved by a network (3DFlex)
+  zernike     the map, deformed by a smooth field (Zernike3D)
 
 The same command takes an interrupted run up where it was.
 
@@ -60,10 +63,13 @@ METHODS = {
     "deep-modes": Method(DeepModesConfig, fit_trained),
     "regions": Method(RegionsConfig, fit_trained),
     "modes": Method(ModesConfig, fit_modes),
+    "flex": Method(FlexConfig, fit_flow),
+    "zernike": Method(ZernikeConfig, fit_flow),
     "prolate": Method(ProlateConfig, fit_prolate),
 }
 DEFAULT = "linear"
 # Those whose model is a mixture of Gaussians and what moves it.
+FLOWS = ("flex", "zernike")
 MIXTURES = ("modes", "gaussians", "dynamight", "atoms", "deep-modes", "regions")
 
 

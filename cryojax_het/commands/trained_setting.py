@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, final
 
-import equinox as eqx
 import jax
 import numpy as np
 
 from ..inference.encoders.encoded import Encoded
-from ..inference.encoders.score_gradient import ScoreGradientEncoder, measured
 from ..inference.model import Model
 from ..results.conformation_paths import write_conformations
 from ..results.mixture_store import StoredMixture
@@ -21,8 +19,6 @@ from .trained_settings import TrainedSettings
 from .trained_stages import displaced, stages_of
 from .training_setting import TrainingSetting
 from .training_stage import AbstractStage
-
-_MEASURED = 512  # images that the units of the encoder's input are measured on
 
 
 @final
@@ -63,16 +59,3 @@ class TrainedSetting(TrainingSetting):
         encoder = READERS[config.encoder].encoder(second, rest.mixture, config, self.box)
         volume = DisplacedMixture(rest.mixture, displacement)
         return Model(volume, self.noise, self.prior, Encoded(encoder))
-
-    def with_measured_units(self, model: Model) -> Model:
-        """Where the encoder sees the score: its units, from the first images of an epoch."""
-        assert isinstance(model.posterior, Encoded)
-        encoder = model.posterior.encoder
-        if not isinstance(encoder, ScoreGradientEncoder):
-            return model
-        assert isinstance(model.volume, DisplacedMixture)
-        encoder = eqx.tree_at(lambda e: e.reference, encoder, model.volume.reference)
-        loader = self.loader(self.box)
-        plan = self.epoch_plan(0, loader)[: max(1, _MEASURED // loader.batch_size)]
-        encoder = measured(encoder, self.noise, loader.batches(plan), self.grid(self.box))
-        return eqx.tree_at(lambda m: m.posterior.encoder, model, encoder)

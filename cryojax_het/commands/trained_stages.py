@@ -17,6 +17,7 @@ from ..inference.training.conformation_energy import OfPositions
 from ..inference.training.stochastic_gradient import StochasticGradient
 from ..volumes.displaced import DisplacedMixture
 from .mixture_reference import Reference
+from .score_units import with_measured_units
 from .trained_model import MOVERS, OCCUPANCIES, READERS
 from .trained_restraints import balance_of, restraints_of
 from .trained_settings import TrainedSettings
@@ -126,7 +127,7 @@ class Variability(Stage):
         return [*parts, *reader.trained(model.posterior.encoder)]
 
     def prepared(self, setting, model):
-        model = setting.with_measured_units(model)
+        model = with_measured_units(setting, model)
         if self.config.lesson_images:
             model = taught_model(setting, self.config, model)
         return model

@@ -21,12 +21,15 @@ from ..inference.devices import data_mesh, own_part, place_batch
 from ..inference.half_maps import plan_batches
 from ..inference.updates.deformed_map import DeformedMap
 from ..particles.loader import HostLatents, Loader, Placement
+from ..results.flow_store import load_flow
 from ..results.mixture_store import load_mixture
 from ..volumes.carried import carried
 from ..volumes.displaced import DisplacedMixture
+from ..volumes.flow import AbstractFlow, frozen
 from ..volumes.precision import single
 from ..volumes.relative import Relative
 from ..volumes.voxel_cloud import voxels_within
+from .fit import FLOWS
 from .image_preparation import prepared_pixels
 from .reconstruct_data import Data, load_data
 from .volume_makers_base import AbstractMaker
@@ -62,7 +65,7 @@ class DeformedMaker(AbstractMaker):
         latents = HostLatents(*(np.array(table.read(name), np.float32) for name in names))
         place = Placement(place_batch(mesh), own_part)
         loader = Loader(data.source, latents, pixels, batch, place)
-        return cls(run, data, load_mixture(run.folder).volume, loader)
+        return cls(run, data, _moved(run), loader)
 
     def volume(self, wanted):
         latent = jnp.asarray(wanted.target.latent, jnp.float32)
@@ -91,6 +94,16 @@ class DeformedMaker(AbstractMaker):
         noise = ColouredNoise(jnp.asarray(self.run.noise(), jnp.float32))
         ratio = jnp.full(self.data.size // 2 + 1, _RATIO, jnp.float32)
         return DeformedReconstruction(model, noise, grid, ratio, data_mesh())
+
+
+def _moved(run: FittedRun) -> DisplacedMixture:
+    """What the run moves: Gaussians, or the voxels of its reference."""
+    if run.folder.config().get("volume") not in FLOWS:
+        return load_mixture(run.folder).volume
+    volume = load_flow(run.folder)
+    flow, places = volume.displacement, np.asarray(volume.reference.positions, np.float64)
+    assert isinstance(flow, AbstractFlow)
+    return DisplacedMixture(volume.reference, frozen(flow, places))
 
 
 def support_around(

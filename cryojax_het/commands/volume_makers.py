@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from ..analysis.expanded_maps import ExpandedMaps, expanded_maps
+from ..analysis.flow_maps import FlowMaps, flow_maps
 from ..analysis.map_series import LinearMaps, linear_maps
 from ..imaging.grid import FourierGrid
 from ..inference.regression.graph import graph_basis
@@ -20,7 +21,7 @@ from ..inference.regression.spectral import SpectralVolumes, spectral_volumes
 from ..results.mixture_store import load_mixture
 from ..volumes.band_limited import band_limited_density
 from ..volumes.gaussian_mixture import GaussianMixture
-from .fit import MIXTURES
+from .fit import FLOWS, MIXTURES
 from .volume_deformed import DeformedMaker
 from .volume_makers_base import AbstractMaker
 from .volume_run import FittedRun
@@ -127,10 +128,26 @@ class ExpandedMaker(AbstractMaker):
         return next(self.maps(wanted.target.latent[None]))
 
 
+@final
+@dataclass(frozen=True)
+class FlowMaker(AbstractMaker):
+    """The reference map where its field puts it."""
+
+    maps: FlowMaps
+
+    @classmethod
+    def of_run(cls, run):
+        return cls(flow_maps(run.folder))
+
+    def volume(self, wanted):
+        return next(self.maps(wanted.target.latent[None]))
+
+
 MODELS: Mapping[str, type[AbstractMaker]] = {
     "linear": LinearMaker,
     "prolate": ExpandedMaker,
     **dict.fromkeys(MIXTURES, MixtureMaker),
+    **dict.fromkeys(FLOWS, FlowMaker),
 }
 
 
@@ -148,10 +165,10 @@ def of_model(run: FittedRun) -> AbstractMaker:
 def of_mixture(run: FittedRun) -> AbstractMaker:
     """By deformed back-projection. `ValueError` where the run's model does not move anything."""
     kind = run.folder.config().get("volume", "none")
-    if kind not in MIXTURES:
+    if kind not in (*MIXTURES, *FLOWS):
         raise ValueError(
             f"{run.folder.path}: a model of the kind {kind!r} displaces nothing; known: "
-            f"{', '.join(MIXTURES)}. Use `--by regression`."
+            f"{', '.join((*MIXTURES, *FLOWS))}. Use `--by regression`."
         )
     return DeformedMaker.of_run(run)
 

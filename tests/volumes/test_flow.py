@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from cryojax_het.volumes.flow import ValuePreserving, frozen
+from cryojax_het.volumes.flow import ValuePreserving, frozen, principal_modes
 from cryojax_het.volumes.latent_modes import LinearModes, free_modes, network_modes
 from cryojax_het.volumes.mesh_flow import mesh_flow
 from cryojax_het.volumes.tetrahedral_mesh import lattice_mesh
@@ -57,9 +57,22 @@ def test_the_field_is_the_same_at_other_points(name):
 
 
 @each_flow
+def test_a_few_modes_hold_what_latents_do(name):
+    flow = FLOWS[name]()
+    latents = RNG.normal(size=(30, 2)).astype(np.float32)
+    modes, amplitudes = principal_modes(flow, latents, 1e-3)
+    assert amplitudes.shape == (30, modes.latent_size)
+    wanted = np.stack([displaced(flow, jnp.asarray(z)) for z in latents])
+    found = np.einsum("nr,rja->nja", amplitudes, np.asarray(modes.vectors))
+    assert np.sqrt(np.mean(np.sum((found - wanted) ** 2, axis=-1))) < 2e-3
+    fewer, _ = principal_modes(flow, latents, 0.1 * float(np.abs(wanted).max()))
+    assert fewer.latent_size < modes.latent_size <= 8
+
+
+@each_flow
 def test_stretches_are_slopes_of_the_field(name):
     flow = FLOWS[name]().at(FEW)
-    found = np.asarray(flow.point_stretches(LATENT)) - np.eye(3)
+    found = np.asarray(eqx.filter_jit(lambda f: f.point_stretches(LATENT))(flow)) - np.eye(3)
     step = 1e-5
     for axis in range(3):
         move = step * np.eye(3)[axis]
