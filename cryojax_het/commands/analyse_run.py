@@ -13,13 +13,14 @@ from ..analysis.expanded_maps import ExpandedMaps, expanded_maps
 from ..analysis.flow_maps import FlowMaps, flow_maps
 from ..analysis.map_series import LinearMaps, MapsAt, Masked, linear_maps
 from ..analysis.mixture_maps import MixtureMaps, mixture_maps
+from ..analysis.neural_field_maps import NeuralFieldMaps, neural_field_maps
 from ..results.run import RunFolder
 from .analyse import AnalyseConfig
-from .fit import FLOWS, MIXTURES
+from .fit import FLOWS, MIXTURES, NEURAL_FIELDS
 from .image_settings import ImageSettings
 from .run_images import settings_of_run
 
-FittedMaps = LinearMaps | MixtureMaps | ExpandedMaps | FlowMaps
+FittedMaps = LinearMaps | MixtureMaps | ExpandedMaps | FlowMaps | NeuralFieldMaps
 
 
 @final
@@ -56,6 +57,7 @@ MODELS: Mapping[str, Callable[[RunFolder], FittedMaps]] = {
     "prolate": expanded_maps,
     **dict.fromkeys(MIXTURES, mixture_maps),
     **dict.fromkeys(FLOWS, flow_maps),
+    **dict.fromkeys(NEURAL_FIELDS, neural_field_maps),
 }
 
 

@@ -17,6 +17,12 @@ from .fit_gaussians import (
 )
 from .fit_linear import LinearConfig, fit_linear
 from .fit_modes import ModesConfig, fit_modes
+from .fit_neural_field import (
+    CryodrgnConfig,
+    DrgnAiFixedConfig,
+    NeuralFieldConfig,
+    fit_neural_field,
+)
 from .fit_prolate import ProlateConfig, fit_prolate
 from .settings import General, Replacing, config_path, parse
 
@@ -35,6 +41,8 @@ What `--volume` may be, each with settings of its own (`cryojax-het fit --volume
   regions     rigid regions driven by normal modes (WarpCraft)
   flex        the map in a flexible mesh, moved by a network (3DFlex)
   zernike     the map, deformed by a smooth field (Zernike3D)
+  neural-field   a network of frequency and latent; cryodrgn and drgn-ai-fixed: with the defaults of
+              cryoDRGN's train_vae, or of DRGN-AI at known poses
 
 The same command takes an interrupted run up where it was.
 
@@ -66,10 +74,14 @@ METHODS = {
     "flex": Method(FlexConfig, fit_flow),
     "zernike": Method(ZernikeConfig, fit_flow),
     "prolate": Method(ProlateConfig, fit_prolate),
+    "neural-field": Method(NeuralFieldConfig, fit_neural_field),
+    "cryodrgn": Method(CryodrgnConfig, fit_neural_field),
+    "drgn-ai-fixed": Method(DrgnAiFixedConfig, fit_neural_field),
 }
 DEFAULT = "linear"
 # Those whose model is a mixture of Gaussians and what moves it.
 FLOWS = ("flex", "zernike")
+NEURAL_FIELDS = ("neural-field", "cryodrgn", "drgn-ai-fixed")
 MIXTURES = ("modes", "gaussians", "dynamight", "atoms", "deep-modes", "regions")
 
 

@@ -24,9 +24,10 @@ from ..inference.posteriors.as_given import AsGiven
 from ..inference.posteriors.chosen_unknowns import ChosenUnknowns
 from ..inference.prior import LocalPrior
 from ..results.mixture_store import load_mixture
+from ..results.neural_field_store import load_neural_field
 from ..volumes.base import AbstractVolume
 from ..volumes.normal_latents import NormalLatents
-from .fit import MIXTURES
+from .fit import MIXTURES, NEURAL_FIELDS
 from .sample import SampleConfig
 from .volume_run import FittedRun
 
@@ -56,10 +57,15 @@ def _prolate(run: FittedRun) -> SampledVolume:
     return SampledVolume(NormalLatents(expanded_maps(run.folder).volume(run.mask())), {}, ())
 
 
+def _neural_field(run: FittedRun) -> SampledVolume:
+    return SampledVolume(load_neural_field(run.folder), {}, ())
+
+
 MODELS: Mapping[str, Callable[[FittedRun], SampledVolume]] = {
     "linear": _linear,
     "prolate": _prolate,
     **dict.fromkeys(MIXTURES, _mixture),
+    **dict.fromkeys(NEURAL_FIELDS, _neural_field),
 }
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from ..analysis.expanded_maps import ExpandedMaps, expanded_maps
 from ..analysis.flow_maps import FlowMaps, flow_maps
 from ..analysis.map_series import LinearMaps, linear_maps
+from ..analysis.neural_field_maps import NeuralFieldMaps, neural_field_maps
 from ..imaging.grid import FourierGrid
 from ..inference.regression.graph import graph_basis
 from ..inference.regression.kernel_regression import KernelRegression
@@ -21,7 +22,7 @@ from ..inference.regression.spectral import SpectralVolumes, spectral_volumes
 from ..results.mixture_store import load_mixture
 from ..volumes.band_limited import band_limited_density
 from ..volumes.gaussian_mixture import GaussianMixture
-from .fit import FLOWS, MIXTURES
+from .fit import FLOWS, MIXTURES, NEURAL_FIELDS
 from .volume_deformed import DeformedMaker
 from .volume_makers_base import AbstractMaker
 from .volume_run import FittedRun
@@ -143,11 +144,27 @@ class FlowMaker(AbstractMaker):
         return next(self.maps(wanted.target.latent[None]))
 
 
+@final
+@dataclass(frozen=True)
+class NeuralFieldMaker(AbstractMaker):
+    """The field on voxels."""
+
+    maps: NeuralFieldMaps
+
+    @classmethod
+    def of_run(cls, run):
+        return cls(neural_field_maps(run.folder))
+
+    def volume(self, wanted):
+        return next(self.maps(wanted.target.latent[None]))
+
+
 MODELS: Mapping[str, type[AbstractMaker]] = {
     "linear": LinearMaker,
     "prolate": ExpandedMaker,
     **dict.fromkeys(MIXTURES, MixtureMaker),
     **dict.fromkeys(FLOWS, FlowMaker),
+    **dict.fromkeys(NEURAL_FIELDS, NeuralFieldMaker),
 }
 
 

@@ -28,6 +28,11 @@ def data_mesh() -> Mesh:
     return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
 
 
+def on_cpu(mesh: Mesh) -> bool:
+    """Whether its devices are CPUs, whose caches are small beside a batch's activations."""
+    return mesh.devices.flat[0].platform == "cpu"
+
+
 def place_batch(mesh: Mesh) -> Callable[[Any], Any]:
     """Puts host arrays, the part of a batch that this process holds, on the mesh."""
     sharding = NamedSharding(mesh, BATCH)

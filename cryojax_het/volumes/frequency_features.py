@@ -71,9 +71,10 @@ def width_of_radius(radius: float) -> float:
     return 4 * np.pi * radius / np.sqrt(5)
 
 
-def linear_features(size: int) -> AxisFeatures:
+def linear_features(size: int, count: int | None = None) -> AxisFeatures:
     """Pitches `1 ... size/2`, which reach 0.08 of the box. (cryoDRGN's `linear_lowf`.)"""
-    return AxisFeatures(tuple(float(x) for x in range(1, size // 2 + 1)))
+    last = size // 2 if count is None else count
+    return AxisFeatures(tuple(float(x) for x in range(1, last + 1)))
 
 
 def geometric_features(size: int, count: int | None = None) -> AxisFeatures:

@@ -1,0 +1,108 @@
+"""How a neural field trains: with an encoder, or with a table of latents."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ..inference.encoders.convolutional import ConvolutionalEncoder
+from ..inference.encoders.encoded import Encoded
+from ..inference.model import Model
+from ..inference.training.auto_decoding import AutoDecoding
+from ..inference.training.row_adam import RowAdam
+from ..inference.training.stochastic_gradient import StochasticGradient
+from ..volumes.neural_field import NeuralField
+from .neural_field_settings import NeuralFieldSettings
+from .training_stage import AbstractStage
+
+if TYPE_CHECKING:
+    from .neural_field_setting import NeuralFieldSetting
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldStage(AbstractStage):
+    """Epochs in which the field trains; `divergence`: weight of the prior once it is whole."""
+
+    divergence: float
+
+    def prepared(self, setting: "NeuralFieldSetting", model: Model) -> Model:
+        return model
+
+    def weight(self, epoch: int) -> Float[Array, ""]:
+        """Of the divergence in an epoch, from 0."""
+        return jnp.float32(self.divergence) * self.divergence_weight(epoch)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Encoding(FieldStage):
+    """The field and an encoder, down the evidence bound."""
+
+    def moving(self, model):
+        assert isinstance(model.posterior, Encoded)
+        encoder: Any = model.posterior.encoder
+        parts: list[Any] = [field_of(model).parameters, encoder.head.parameters]
+        return [*parts, encoder.parameters] if isinstance(encoder, ConvolutionalEncoder) else parts
+
+    def update(self, setting, model):
+        return StochasticGradient(
+            optimiser=self.optimiser(setting),
+            trainable=self.trainable(model),
+            divergence_weight=self.weight(0),
+            free=setting.config.free_nats,
+        )
+
+    def scheduled(self, update, model, epoch, key):
+        del model, key
+        return eqx.tree_at(lambda u: u.divergence_weight, update, self.weight(epoch))
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Decoding(FieldStage):
+    """The field and a table of latents, down the joint density; `rate`: of the rows at first."""
+
+    rate: float
+
+    def moving(self, model):
+        return [field_of(model).parameters]
+
+    def update(self, setting, model):
+        return AutoDecoding(
+            optimiser=self.optimiser(setting),
+            trainable=self.trainable(model),
+            rows=RowAdam(self.row_rate(0)),
+            divergence_weight=self.weight(0),
+        )
+
+    def scheduled(self, update, model, epoch, key):
+        del model, key
+        places = lambda u: (u.divergence_weight, u.rows.rate)
+        return eqx.tree_at(places, update, (self.weight(epoch), self.row_rate(epoch)))
+
+    def row_rate(self, epoch: int) -> Float[Array, ""]:
+        """Of an epoch, from 0: down the same cosine as the network's."""
+        return jnp.float32(self.rate * 0.5 * (1 + np.cos(np.pi * epoch / self.epochs)))
+
+
+def field_of(model: Model) -> NeuralField:
+    """The volume."""
+    assert isinstance(model.volume, NeuralField)
+    return model.volume
+
+
+def stage_of(config: NeuralFieldSettings) -> FieldStage:
+    """The one that the settings ask for."""
+    warm, divergence = config.warm_up * config.epochs, config.divergence
+    if config.posterior == "table":
+        return Decoding(
+            name="field and latents",
+            epochs=config.epochs,
+            warm=warm,
+            divergence=divergence,
+            rate=config.row_rate,
+        )
+    return Encoding(name="field", epochs=config.epochs, warm=warm, divergence=divergence)
