@@ -63,6 +63,7 @@ POSTERIORS = [
 # Laws hold of short chains too.
 SHORT = {"chains": 2, "warmup": 3, "draws": 4}
 LESS = {"Hamiltonian": SHORT | {"leapfrogs": 2}, "NoUTurn": SHORT | {"depth": 2}}
+LESS |= {"LatentTable": {"conformation": jnp.zeros((COUNT, 0))}}  # voxels have no latent
 # An update's module makes one, and a model that fits it: `example(voxels, noise, prior, mesh)`.
 UPDATES = [pytest.param(m.example, id=n) for n, _, m in concrete(updates, AbstractUpdate)]
 
