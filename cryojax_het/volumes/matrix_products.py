@@ -30,14 +30,13 @@ class DeviceProduct(AbstractProduct):
 
 
 class HalfProduct(AbstractProduct):
-    """Of numbers rounded to bfloat16, forward and backward; what devices sum in single precision is
-    rounded once more.
+    """Of numbers rounded to bfloat16, summed in single precision; slopes are rounded too.
 
     Rows and matrix stay as they are outside the product, so that sums of layers and steps of the
-    optimiser are not rounded. On CPUs it makes maps faster, but no gradients: XLA has no fast form
-    of the one by the matrix there.
+    optimiser are not rounded. On CPUs it makes maps faster, but not training: XLA has no fast form
+    of the gradient by the matrix there.
     """
 
     def __call__(self, rows, matrix):
-        half = jnp.bfloat16
-        return jnp.matmul(rows.astype(half), matrix.astype(half)).astype(rows.dtype)
+        half = (rows.astype(jnp.bfloat16), matrix.astype(jnp.bfloat16))
+        return jnp.matmul(*half, preferred_element_type=jnp.float32).astype(rows.dtype)

@@ -171,3 +171,11 @@ def test_known_names_have_their_programs_defaults(tmp_path):
         NeuralFieldConfig(divergence=-1.0, **given)
     with pytest.raises(ValueError, match=r"`--group` must be at least 1\. Got 0"):
         NeuralFieldConfig(group=0, **given)
+
+
+def test_a_finished_run_is_analysed(finished):
+    config, _ = finished
+    main(["analyse", str(config.output), "--components", "1", "--clusters", "2", "--maps", "3"])
+    summary = json.loads((config.output / "analysis" / "summary.json").read_text())
+    assert len(summary["variance_over_power_of_mean"]) == 2
+    assert (config.output / "analysis" / "clusters" / "map_001.mrc").is_file()

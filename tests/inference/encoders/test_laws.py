@@ -8,6 +8,7 @@ import pytest
 
 from cryojax_het.inference.encoders.convolutional import convolutional_encoder
 from cryojax_het.inference.encoders.encoded import Encoded
+from cryojax_het.inference.encoders.pixels import pixel_encoder
 from cryojax_het.inference.encoders.score_gradient import measured, score_gradient_encoder
 from cryojax_het.inference.prior import LocalPrior
 from cryojax_het.volumes.anchors import Anchors
@@ -21,6 +22,10 @@ def by_pixels(rod_images):
     return convolutional_encoder(KEY, 16, 2, channels=4, layers=(16, 2), dtype=jnp.float64)
 
 
+def by_every_pixel(rod_images):
+    return pixel_encoder(KEY, 16, 2, layers=(16, 2), dtype=jnp.float64)
+
+
 def by_score(rod_images):
     reference = rod_images.reference()
     centres = reference.positions[::6]
@@ -30,7 +35,7 @@ def by_score(rod_images):
     return measured(encoder, rod_images.noise, [rod_images.take(np.arange(64))], rod_images.grid)
 
 
-@pytest.fixture(scope="module", params=[by_pixels, by_score])
+@pytest.fixture(scope="module", params=[by_pixels, by_every_pixel, by_score])
 def infer(request, rod_images):
     encoded = Encoded(request.param(rod_images))
     reference = rod_images.reference()
@@ -67,7 +72,7 @@ def test_units_of_density_do_not_matter_to_pixels(rod_images, shifted):
 
 
 def test_gradients_pass_through(rod_images, shifted):
-    for make in (by_pixels, by_score):
+    for make in (by_pixels, by_every_pixel, by_score):
         encoded = Encoded(make(rod_images))
 
         def total(encoded):
@@ -78,3 +83,15 @@ def test_gradients_pass_through(rod_images, shifted):
         slope = eqx.filter_grad(total)(encoded).encoder.head.parameters
         assert all(np.isfinite(x).all() for x in jax.tree.leaves(slope))
         assert any(np.any(x != 0) for x in jax.tree.leaves(slope))
+
+
+def test_the_window_says_how_many_pixels_are_seen():
+    sizes = {
+        window: pixel_encoder(KEY, 16, 2, window).head.parameters["Dense_0"]["kernel"].shape[0]
+        for window in (0.4, 0.85, 2.0)
+    }
+    assert sizes[0.4] < sizes[0.85] < sizes[2.0] == 16**2 + 9  # the view's rotation beside them
+    with pytest.raises(ValueError, match=r"`window` must be a positive share"):
+        pixel_encoder(KEY, 16, 2, window=0.0)
+    with pytest.raises(ValueError, match=r"`size` must be even, from 4\. Got 5"):
+        pixel_encoder(KEY, 5, 2)
