@@ -30,19 +30,20 @@ ABOUT = """Fit a flexible molecule to particle images with known poses.
 
 What `--volume` may be, each with settings of its own (`cryojax-het fit --volume NAME --help`):
 
-  linear      a mean and principal volumes (probabilistic PCA, 3DVA); the default
-  classes     K rigid volumes, a probability of each for every image
-  prolate     a hyper-molecule: prolate functions times functions of the latent
-  modes       normal modes of a structure or of the consensus map (HEMNMA)
-  deep-modes  these, amplitudes read off by a network (DeepHEMNMA)
-  gaussians   Gaussians moved by a network (e2gmm)
-  dynamight   pseudo-atoms moved each on its own (DynaMight)
-  atoms       a structure that keeps its bonds (AtomVAE, CryoFold)
-  regions     rigid regions driven by normal modes (WarpCraft)
-  flex        the map in a flexible mesh, moved by a network (3DFlex)
-  zernike     the map, deformed by a smooth field (Zernike3D)
-  neural-field   a network of frequency and latent; cryodrgn and drgn-ai-fixed: with the defaults of
-              cryoDRGN's train_vae, or of DRGN-AI at known poses
+  linear         a mean and principal volumes (probabilistic PCA, 3DVA); the default
+  classes        K rigid volumes, a probability of each for every image
+  prolate        a hyper-molecule: prolate functions times functions of the latent
+  modes          normal modes of a structure or of the consensus map (HEMNMA)
+  deep-modes     these, amplitudes read off by a network (DeepHEMNMA)
+  gaussians      Gaussians moved by a network (e2gmm)
+  dynamight      pseudo-atoms moved each on its own (DynaMight)
+  atoms          a structure that keeps its bonds (AtomVAE, CryoFold)
+  regions        rigid regions driven by normal modes (WarpCraft)
+  flex           the map in a flexible mesh, moved by a network (3DFlex)
+  zernike        the map, deformed by a smooth field (Zernike3D)
+  neural-field   a network of frequency and latent
+  cryodrgn       that, with the defaults of cryoDRGN's train_vae
+  drgn-ai-fixed  that, with those of DRGN-AI where poses are known
 
 The same command takes an interrupted run up where it was.
 
