@@ -16,7 +16,7 @@ class FlowSettings(TrainingSettings):
 
     latent: int = 2
     epochs: int = 30
-    rounds: int = 2
+    rounds: int = 6
     """Rounds that the epochs are shared out to: before each but the first, the map is solved for
     through the field as it is by then."""
     encoder: Literal["score", "pixels"] = "score"
