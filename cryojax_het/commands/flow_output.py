@@ -41,7 +41,8 @@ def write_flow(setting: "FlowSetting", folder: RunFolder, volume: DisplacedMixtu
     flat, points = voxels_within(setting.window(size), setting.spacing(size))
     masses = found.whole.ravel()[flat] * setting.spacing(size) ** 3
     single = lambda values: jnp.asarray(values, jnp.float32)
-    whole = DisplacedMixture(VoxelCloud(single(points), single(masses)), flow.at(points))
+    cloud = VoxelCloud(positions=single(points), amplitudes=single(masses))
+    whole = DisplacedMixture(cloud, flow.at(points))
     save_flow(folder, whole)
     moved, determinant = _motion(whole, latents)
     region = _moving(setting, flat, moved)
@@ -95,7 +96,7 @@ def _curves(setting: "FlowSetting", rigid, flowing, region) -> dict[str, np.ndar
     """FSC of half-maps, rigid ones and those through the field, solved for alike."""
     masks = {"molecule": setting.window(setting.data.size), "moving": region}
     return {
-        f"{kind}_{where}": masked_fsc(*(half.astype(float) for half in pair), mask).corrected
+        f"{kind}_{where}": masked_fsc(pair[0].astype(float), pair[1].astype(float), mask).corrected
         for where, mask in masks.items()
         for kind, pair in (("rigid", rigid), ("flow", flowing))
     }

@@ -14,6 +14,7 @@ class FlowSettings(TrainingSettings):
     A base for the settings of methods of `fit`.
     """
 
+    volume: Literal["flex", "zernike"] = "flex"
     latent: int = 2
     epochs: int = 30
     rounds: int = 6

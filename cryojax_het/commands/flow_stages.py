@@ -35,7 +35,8 @@ class FlowRound(AbstractStage):
     energy: AbstractConformationEnergy | None = field(default=None, repr=False)
 
     def moving(self, model):
-        motion: Any = flowing(model).displacement.motion
+        flow: Any = flowing(model).displacement
+        motion = flow.motion
         assert isinstance(model.posterior, Encoded)
         encoder: Any = model.posterior.encoder
         parts = [motion.parameters, motion.weights, encoder.head.parameters]
@@ -71,7 +72,8 @@ def with_solved_map(setting: "FlowSetting", model: Model) -> Model:
     flat, _ = voxels_within(setting.window(setting.box), setting.spacing(setting.box))
     masses = found.whole.ravel()[flat] * setting.spacing(setting.box) ** 3
     LOG.info("The map was solved for through the field, in %d passes.", found.passes)
-    cloud = VoxelCloud(setting.cloud.positions, jnp.asarray(masses, jnp.float32))
+    single = jnp.asarray(masses, jnp.float32)
+    cloud = VoxelCloud(positions=setting.cloud.positions, amplitudes=single)
     return eqx.tree_at(lambda m: m.volume.reference, model, cloud)
 
 

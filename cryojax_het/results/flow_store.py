@@ -86,8 +86,8 @@ class OfZernike(AbstractStoredFlow):
 
     def restored(self, arrays, about, motion, points):
         order = ZernikeOrder(*about["order"])
-        balls = [jnp.asarray(arrays[name]) for name in ("centres", "radii", "reach")]
-        return zernike_flow(ZernikeRegions(*balls, order), points, motion)
+        centres, radii, reach = (jnp.asarray(arrays[n]) for n in ("centres", "radii", "reach"))
+        return zernike_flow(ZernikeRegions(centres, radii, reach, order), points, motion)
 
 
 FLOWS: Mapping[str, AbstractStoredFlow] = {"MeshFlow": OfMesh(), "ZernikeFlow": OfZernike()}
@@ -129,5 +129,6 @@ def load_flow(folder: RunFolder) -> DisplacedMixture:
     motion = eqx.tree_at(parts, motion, (parameters, jnp.asarray(arrays["modes"])))
     points = arrays["positions"].astype(np.float64)
     flow = FLOWS[about["flow"]].restored(own, about["of"], motion, points)
-    cloud = VoxelCloud(jnp.asarray(arrays["positions"]), jnp.asarray(arrays["amplitudes"]))
+    positions, amplitudes = (jnp.asarray(arrays[n]) for n in ("positions", "amplitudes"))
+    cloud = VoxelCloud(positions=positions, amplitudes=amplitudes)
     return single(DisplacedMixture(cloud, flow))

@@ -108,7 +108,7 @@ def network_modes(
     network = _Features(*layers)
     parameters = dict(network.init(key, jnp.zeros(latent_size))["params"])
     weights = jnp.zeros((count, 3, layers[0]))
-    return NetworkModes(
+    return NetworkModes(  # pyright: ignore[reportCallIssue]
         parameters=parameters,
         weights=weights,
         network=network,

@@ -49,7 +49,7 @@ class VoxelCloud(AbstractMixture):
     def changed(self, change: Change) -> "VoxelCloud":
         """`ValueError` for a change of widths: a voxel has none."""
         positions, amplitudes = changed_points(self.positions, self.amplitudes, change)
-        return VoxelCloud(positions, amplitudes, self.splat)
+        return VoxelCloud(positions=positions, amplitudes=amplitudes, splat=self.splat)
 
 
 def changed_points(
@@ -88,7 +88,7 @@ def voxel_cloud(
     flat, positions = voxels_within(window, spacing)
     masses = (voxels * window).ravel()[flat] * spacing**3
     single = lambda values: jnp.asarray(values, jnp.float32)
-    return VoxelCloud(single(positions), single(masses))
+    return VoxelCloud(positions=single(positions), amplitudes=single(masses))
 
 
 def example_points(key, grid: FourierGrid) -> tuple[Float[Array, "j 3"], Float[Array, " j"]]:
@@ -106,4 +106,5 @@ def example_points(key, grid: FourierGrid) -> tuple[Float[Array, "j 3"], Float[A
 
 def example(key, grid: FourierGrid) -> VoxelCloud:
     """729 points; found by the law tests."""
-    return VoxelCloud(*example_points(key, grid))
+    positions, amplitudes = example_points(key, grid)
+    return VoxelCloud(positions=positions, amplitudes=amplitudes)

@@ -49,14 +49,15 @@ class VoxelWaves(AbstractMixture):
     def changed(self, change: Change) -> "VoxelWaves":
         """`ValueError` for a change of widths: a voxel has none."""
         positions, amplitudes = changed_points(self.positions, self.amplitudes, change)
-        return VoxelWaves(positions, amplitudes, self.chunk)
+        return VoxelWaves(positions=positions, amplitudes=amplitudes, chunk=self.chunk)
 
 
 def as_waves(cloud: VoxelCloud) -> VoxelWaves:
     """The same points, for accelerators."""
-    return VoxelWaves(cloud.positions, cloud.amplitudes)
+    return VoxelWaves(positions=cloud.positions, amplitudes=cloud.amplitudes)
 
 
 def example(key, grid: FourierGrid) -> VoxelWaves:
     """729 points in two chunks; found by the law tests."""
-    return VoxelWaves(*example_points(key, grid), chunk=512)
+    positions, amplitudes = example_points(key, grid)
+    return VoxelWaves(positions=positions, amplitudes=amplitudes, chunk=512)
