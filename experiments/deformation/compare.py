@@ -5,11 +5,11 @@
 
 Prints numbers of `table.md`. Latents: correlation with the true states' embedding, read out by a
 quadratic polynomial of the latent, beside that of an observer who knows all but the state, of some
-of the images. Field: of atoms that lie in the field's reach in the state whose latents are nearest to the
-mean, how far each is from where it truly is, over images, both relative to that state; beside it
-the error of standing still. Map: half-maps by conjugate gradients at the full box, all in one
-window, through no field, the fitted and the true one; FSC in the moving region, where atoms move by
-more than half of the largest displacement.
+of the images. Field: of atoms that lie in the field's reach in the state whose latents are nearest
+to the mean, how far each is from where it truly is, over images, both relative to that state;
+beside it the error of standing still. Map: half-maps by conjugate gradients at the full box, all in
+one window, through no field, the fitted and the true one; FSC in the moving region, where atoms
+move by more than half of the largest displacement.
 """
 
 import argparse
