@@ -9,18 +9,12 @@ import numpy as np
 from jaxtyping import Float
 
 from ..analysis.density import LatentPosteriors
-from ..analysis.expanded_maps import ExpandedMaps, expanded_maps
-from ..analysis.flow_maps import FlowMaps, flow_maps
-from ..analysis.map_series import LinearMaps, MapsAt, Masked, linear_maps
-from ..analysis.mixture_maps import MixtureMaps, mixture_maps
-from ..analysis.neural_field_maps import NeuralFieldMaps, neural_field_maps
+from ..analysis.map_series import MapsAt, Masked, linear_maps
 from ..results.run import RunFolder
 from .analyse import AnalyseConfig
-from .fit import FLOWS, MIXTURES, NEURAL_FIELDS
+from .fitted_maps import MODELS, FittedMaps
 from .image_settings import ImageSettings
 from .run_images import settings_of_run
-
-FittedMaps = LinearMaps | MixtureMaps | ExpandedMaps | FlowMaps | NeuralFieldMaps
 
 
 @final
@@ -49,16 +43,6 @@ class Analysed:
         if (self.run.path / "volumes" / "mask.mrc").is_file():
             return self.run.volume("mask").data
         return np.ones_like(self.maps.mean.data)
-
-
-# By the `volume` of a run's settings.
-MODELS: Mapping[str, Callable[[RunFolder], FittedMaps]] = {
-    "linear": linear_maps,
-    "prolate": expanded_maps,
-    **dict.fromkeys(MIXTURES, mixture_maps),
-    **dict.fromkeys(FLOWS, flow_maps),
-    **dict.fromkeys(NEURAL_FIELDS, neural_field_maps),
-}
 
 
 def open_analysed(config: AnalyseConfig) -> Analysed:

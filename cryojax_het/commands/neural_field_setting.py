@@ -86,7 +86,7 @@ class NeuralFieldSetting(TrainingSetting):
         mean = MrcVolume(
             np.asarray(self.mean(self.data.size), np.float32), (spacing, spacing, spacing)
         )
-        return NeuralFieldMaps(mean=mean, field=field_of(model))
+        return NeuralFieldMaps(mean=mean, model=field_of(model))
 
     def look(self, folder, model):
         """`early_look/`: maps in the middle of the latents and to both sides along each of the
