@@ -131,6 +131,16 @@ def test_training_finds_a_density_that_a_normal_one_is_not(fitted):
     assert two_sample(normal, truth) < 0.01
 
 
+def test_slopes_of_the_density_have_no_bias(fitted):
+    """`E ∇log p = 0` over the density's own points: what would shift every most probable latent."""
+    density = fitted.density
+    truth = drawn(3000, 12) @ MIX.T + SHIFT
+    slope = lambda z: density.diffusion.score(density.whitened(z), least_level())
+    found = np.asarray(jax.jit(jax.vmap(slope))(truth))
+    error = found.std(axis=0) / np.sqrt(len(found))
+    assert np.all(np.abs(found.mean(axis=0)) < 0.2 + 4 * error)
+
+
 def two_sample(first, second, permutations=200):
     """p-value of the maximum mean discrepancy, a Gaussian kernel of the median distance."""
     both = np.concatenate([first, second])
