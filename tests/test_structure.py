@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import os
 import pkgutil
 import subprocess
 import sys
@@ -165,3 +166,27 @@ def test_no_concrete_method_is_overridden():
                 assert getattr(inherited, "__isabstractmethod__", False), (
                     f"{kind.__name__}.{name} overrides {base.__name__}'s"
                 )
+
+
+STARTS_NOTHING = """
+import importlib, pkgutil
+import jax
+import cryojax_het
+
+for found in pkgutil.walk_packages(cryojax_het.__path__, "cryojax_het."):
+    if not found.name.endswith("__main__"):
+        importlib.import_module(found.name)
+jax.config.update("jax_num_cpu_devices", 3)  # refused once a backend runs
+assert jax.device_count() == 3
+"""
+
+
+def test_no_import_starts_a_backend():
+    """A command asks for its devices after it has imported what it needs."""
+    ran = subprocess.run(
+        [sys.executable, "-c", STARTS_NOTHING],
+        env={**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr

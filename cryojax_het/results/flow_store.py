@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any, final
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
@@ -24,11 +23,11 @@ from ..volumes.voxel_cloud import VoxelCloud
 from ..volumes.zernike_basis import ZernikeOrder
 from ..volumes.zernike_flow import ZernikeRegions, zernike_flow
 from .model_files import model_about, model_arrays, save_model
+from .network_weights import any_key, filled, weight_arrays
 from .run import RunFolder
 
 FORMAT = 1
 _NAME, _KIND = "flow", "a deformed map"
-_KEY = jax.random.key(0)  # of weights that are replaced at once
 
 
 class AbstractStoredFlow(abc.ABC):
@@ -103,8 +102,7 @@ def save_flow(folder: RunFolder, volume: DisplacedMixture) -> None:
     motion = flow.motion
     if not isinstance(motion, NetworkModes):
         raise TypeError(f"Motion by {type(motion).__name__} cannot be kept.")
-    leaves = jax.tree_util.tree_flatten_with_path(motion.parameters)[0]
-    arrays = {f"network{jax.tree_util.keystr(p)}": np.asarray(leaf) for p, leaf in leaves}
+    arrays = weight_arrays(motion.parameters, "network")
     arrays |= {f"flow.{name}": part for name, part in FLOWS[kind].arrays(flow).items()}
     arrays |= {"modes": np.asarray(motion.weights)}
     arrays |= {name: np.asarray(getattr(cloud, name)) for name in ("positions", "amplitudes")}
@@ -120,11 +118,8 @@ def load_flow(folder: RunFolder) -> DisplacedMixture:
     about, arrays = model_about(folder, _NAME, _KIND, FORMAT), model_arrays(folder, _NAME)
     own = {k.removeprefix("flow."): v for k, v in arrays.items() if k.startswith("flow.")}
     layers, count = tuple(about["layers"]), len(arrays["modes"])
-    motion = network_modes(_KEY, count, about["latent"], layers, about["unit"])
-    parameters = jax.tree_util.tree_map_with_path(
-        lambda path, _: jnp.asarray(arrays[f"network{jax.tree_util.keystr(path)}"]),
-        motion.parameters,
-    )
+    motion = network_modes(any_key(), count, about["latent"], layers, about["unit"])
+    parameters = filled(motion.parameters, "network", arrays)
     parts = lambda m: (m.parameters, m.weights)
     motion = eqx.tree_at(parts, motion, (parameters, jnp.asarray(arrays["modes"])))
     points = arrays["positions"].astype(np.float64)

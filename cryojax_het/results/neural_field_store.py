@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -25,11 +24,11 @@ from ..volumes.matrix_products import (
 )
 from ..volumes.neural_field import NeuralField, neural_field
 from .model_files import model_about, model_arrays, save_model
+from .network_weights import any_key, filled, weight_arrays
 from .run import RunFolder
 
 FORMAT = 1
 _NAME, _KIND = "neural_field", "a neural field"
-_KEY = jax.random.key(0)  # of weights that are replaced at once
 
 # From their pitches.
 FEATURES: Mapping[str, Callable[[np.ndarray], AbstractFrequencyFeatures]] = {
@@ -50,7 +49,7 @@ def save_neural_field(folder: RunFolder, field: NeuralField) -> None:
     kinds = type(features).__name__, type(network.product).__name__
     if not isinstance(features, GaussianFeatures | AxisFeatures) or kinds[1] not in PRODUCTS:
         raise TypeError(f"A field of {kinds[0]} and {kinds[1]} cannot be kept.")
-    arrays = {f"parameters.{name}": np.asarray(x) for name, x in field.parameters.items()}
+    arrays = weight_arrays(field.parameters, "parameters")
     arrays |= {"profile": np.asarray(field.profile), "spacing": np.asarray(field.spacing)}
     arrays |= {"pitches": np.asarray(features.pitches)}
     about: dict[str, Any] = {"format": FORMAT, "latent": field.latent_size}
@@ -66,10 +65,6 @@ def load_neural_field(folder: RunFolder) -> NeuralField:
     features = FEATURES[about["features"]](arrays["pitches"])
     product = PRODUCTS[about["product"]]()
     known = (jnp.asarray(arrays["profile"]), jnp.asarray(arrays["spacing"]), features)
-    field = neural_field(_KEY, *known, about["latent"], tuple(about["layers"]), product)
-    parameters = {
-        name.removeprefix("parameters."): jnp.asarray(x)
-        for name, x in arrays.items()
-        if name.startswith("parameters.")
-    }
+    field = neural_field(any_key(), *known, about["latent"], tuple(about["layers"]), product)
+    parameters = filled(field.parameters, "parameters", arrays)
     return eqx.tree_at(lambda f: f.parameters, field, parameters)

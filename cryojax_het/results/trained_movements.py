@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, final
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -18,8 +17,9 @@ from ..volumes.scaled_modes import ScaledModes
 from ..volumes.segments import HardSegments, SoftSegments
 from ..volumes.skinning import LinearMotions
 from .movement import AbstractMovement
+from .network_weights import any_key, filled, weight_arrays
 
-_KEY = jax.random.key(0)  # of weights that are replaced at once
+_PREFIX = "weights"
 
 
 @final
@@ -28,7 +28,7 @@ class ByAnchors(AbstractMovement):
 
     def arrays(self, displacement):
         own = {"centres": displacement.centres, "reach": displacement.reach}
-        return _host(own) | _weights(_network_of(displacement).parameters)
+        return _host(own) | weight_arrays(_network_of(displacement).parameters, _PREFIX)
 
     def about(self, displacement):
         return _about_motions(_network_of(displacement))
@@ -48,7 +48,7 @@ class ByAmplitudes(AbstractMovement):
     def arrays(self, displacement):
         inner = self._of(displacement.displacement).arrays(displacement.displacement)
         own = _host({"centres": displacement.centres, "reach": displacement.reach})
-        own |= _weights(displacement.parameters)
+        own |= weight_arrays(displacement.parameters, _PREFIX)
         return own | {f"inner.{name}": value for name, value in inner.items()}
 
     def about(self, displacement):
@@ -68,8 +68,8 @@ class ByAmplitudes(AbstractMovement):
         }
         inner = known[about["inner"]].restored(inside, about["moved"])
         centres, reach = jnp.asarray(arrays["centres"]), jnp.asarray(arrays["reach"])
-        both = neural_amplitudes(_KEY, inner, centres, reach, tuple(about["layers"]))
-        return eqx.tree_at(lambda b: b.parameters, both, _filled(both.parameters, arrays))
+        both = neural_amplitudes(any_key(), inner, centres, reach, tuple(about["layers"]))
+        return eqx.tree_at(lambda b: b.parameters, both, filled(both.parameters, _PREFIX, arrays))
 
     def _of(self, displacement) -> AbstractMovement:
         if type(displacement) not in self.kept:
@@ -103,7 +103,7 @@ class BySegments(AbstractMovement):
         if not isinstance(held, SoftSegments):
             raise TypeError(f"{type(held).__name__} moved by a network cannot be kept.")
         own = {name: getattr(held, name) for name in ("place", "centre", "log_extent")}
-        return _host(own) | _weights(_network_of(displacement).parameters)
+        return _host(own) | weight_arrays(_network_of(displacement).parameters, _PREFIX)
 
     def about(self, displacement):
         held = displacement.segments
@@ -128,7 +128,7 @@ class ByNetwork(AbstractMovement):
     """Each Gaussian by its place."""
 
     def arrays(self, displacement):
-        return _weights(displacement.parameters)
+        return weight_arrays(displacement.parameters, _PREFIX)
 
     def about(self, displacement):
         network, code = displacement.network, displacement.code
@@ -145,8 +145,8 @@ class ByNetwork(AbstractMovement):
         some = jnp.zeros((1, 3), jnp.float32)
         code, layers, scale = (tuple(about[name]) for name in ("code", "layers", "scale"))
         encoding = PositionalEncoding(*code)
-        field = neural_displacement(_KEY, encoding, some, about["latent"], layers, scale)
-        return eqx.tree_at(lambda f: f.parameters, field, _filled(field.parameters, arrays))
+        field = neural_displacement(any_key(), encoding, some, about["latent"], layers, scale)
+        return eqx.tree_at(lambda f: f.parameters, field, filled(field.parameters, _PREFIX, arrays))
 
 
 def _network_of(displacement: Anchors | RigidSegments) -> NeuralMotions:
@@ -169,20 +169,8 @@ def _about_motions(motion: NeuralMotions) -> dict[str, Any]:
 
 def _motions(arrays, about) -> NeuralMotions:
     layers, units = tuple(about["layers"]), tuple(about["units"])
-    motion = neural_motions(_KEY, about["bodies"], about["latent"], layers, units)
-    return eqx.tree_at(lambda m: m.parameters, motion, _filled(motion.parameters, arrays))
-
-
-def _weights(parameters: Any) -> dict[str, np.ndarray]:
-    leaves = jax.tree_util.tree_flatten_with_path(parameters)[0]
-    return {f"weights{jax.tree_util.keystr(path)}": np.asarray(leaf) for path, leaf in leaves}
-
-
-def _filled(parameters: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    """The arrays in the places of `parameters`, in their own precision."""
-    return jax.tree_util.tree_map_with_path(
-        lambda path, _: jnp.asarray(arrays[f"weights{jax.tree_util.keystr(path)}"]), parameters
-    )
+    motion = neural_motions(any_key(), about["bodies"], about["latent"], layers, units)
+    return eqx.tree_at(lambda m: m.parameters, motion, filled(motion.parameters, _PREFIX, arrays))
 
 
 def _host(arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
