@@ -11,7 +11,7 @@ os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "")
     + " --xla_cpu_collective_call_terminate_timeout_seconds=600"
     + " --xla_cpu_collective_timeout_seconds=600"
-    # Tests compile much and compute little: a fifth to a third less CPU time without these passes.
+    # Tests compile much and compute little: a fifth to a quarter less CPU time without them.
     + " --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 )
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, final
 import equinox as eqx
 import jax.numpy as jnp
 
-from ..inference.encoders.convolutional import ConvolutionalEncoder
 from ..inference.encoders.encoded import Encoded
 from ..inference.model import Model
 from ..inference.training.conformation_energy import AbstractConformationEnergy
@@ -38,9 +37,7 @@ class FlowRound(AbstractStage):
         flow: Any = flowing(model).displacement
         motion = flow.motion
         assert isinstance(model.posterior, Encoded)
-        encoder: Any = model.posterior.encoder
-        parts = [motion.parameters, motion.weights, encoder.head.parameters]
-        return [*parts, encoder.parameters] if isinstance(encoder, ConvolutionalEncoder) else parts
+        return [motion.parameters, motion.weights, *model.posterior.encoder.trained()]
 
     def prepared(self, setting: "FlowSetting", model: Model) -> Model:
         """The map of all images through the field as it is, but for the first round."""

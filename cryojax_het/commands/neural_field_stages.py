@@ -1,14 +1,13 @@
 """How a neural field trains: with an encoder, or with a table of latents."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..inference.encoders.convolutional import ConvolutionalEncoder
 from ..inference.encoders.encoded import Encoded
 from ..inference.model import Model
 from ..inference.training.auto_decoding import AutoDecoding
@@ -43,9 +42,7 @@ class Encoding(FieldStage):
 
     def moving(self, model):
         assert isinstance(model.posterior, Encoded)
-        encoder: Any = model.posterior.encoder
-        parts: list[Any] = [field_of(model).parameters, encoder.head.parameters]
-        return [*parts, encoder.parameters] if isinstance(encoder, ConvolutionalEncoder) else parts
+        return [field_of(model).parameters, *model.posterior.encoder.trained()]
 
     def update(self, setting, model):
         return StochasticGradient(

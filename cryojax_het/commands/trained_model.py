@@ -200,10 +200,6 @@ class AbstractReader(abc.ABC):
     ) -> AbstractEncoder:
         """One that is not trained."""
 
-    @abc.abstractmethod
-    def trained(self, encoder: Any) -> list[Any]:
-        """The parts of it that training moves."""
-
 
 @final
 class OfPixels(AbstractReader):
@@ -213,9 +209,6 @@ class OfPixels(AbstractReader):
         return convolutional_encoder(
             key, box, settings.latent, layers=settings.encoder_layers, dtype=jnp.float32
         )
-
-    def trained(self, encoder):
-        return [encoder.parameters, encoder.head.parameters]
 
 
 @final
@@ -229,9 +222,6 @@ class OfScore(AbstractReader):
         contrast = (jnp.float32(1), jnp.float32(settings.contrast))
         layers = settings.encoder_layers
         return score_gradient_encoder(key, mixture, weights, settings.latent, contrast, layers)
-
-    def trained(self, encoder):
-        return [encoder.head.parameters]
 
 
 READERS: Mapping[str, AbstractReader] = {"pixels": OfPixels(), "score": OfScore()}

@@ -18,7 +18,7 @@ from ..inference.training.stochastic_gradient import StochasticGradient
 from ..volumes.displaced import DisplacedMixture
 from .mixture_reference import Reference
 from .score_units import with_measured_units
-from .trained_model import MOVERS, OCCUPANCIES, READERS
+from .trained_model import MOVERS, OCCUPANCIES
 from .trained_restraints import balance_of, restraints_of
 from .trained_settings import TrainedSettings
 from .trained_teaching import taught_model
@@ -119,12 +119,12 @@ class Variability(Stage):
     config: TrainedSettings
 
     def moving(self, model):
-        mover, reader = MOVERS[self.config.displacement], READERS[self.config.encoder]
+        mover = MOVERS[self.config.displacement]
         assert isinstance(model.posterior, Encoded)
         occupancy, whole = OCCUPANCIES[self.config.occupancy], displaced(model).displacement
         parts = [*mover.trained(occupancy.moved(whole)), *occupancy.trained(whole)]
         parts = [*_gaussians(model), *parts] if self.config.gaussians_are_free else parts
-        return [*parts, *reader.trained(model.posterior.encoder)]
+        return [*parts, *model.posterior.encoder.trained()]
 
     def prepared(self, setting, model):
         model = with_measured_units(setting, model)

@@ -17,7 +17,6 @@ from ..inference.posteriors.unknowns import ConformationContrast
 from ..inference.training.taught import Teaching
 from ..particles.loader import shuffled, split_rows
 from .image_pass import image_pass
-from .trained_model import READERS
 from .trained_settings import TrainedSettings
 from .training_setting import TrainingSetting
 
@@ -32,7 +31,7 @@ def taught_model(setting: TrainingSetting, config: TrainedSettings, model: Model
     encoded = model.posterior
     assert isinstance(encoded, Encoded)
     none = jax.tree.map(lambda _: False, encoded)
-    own = lambda e: READERS[config.encoder].trained(e.encoder)
+    own = lambda e: e.encoder.trained()
     trainable = eqx.tree_at(own, none, jax.tree.map(lambda _: True, own(encoded)))
     steps = config.lesson_epochs * -(-len(rows) // setting.loader(setting.box).batch_size)
     schedule = optax.cosine_decay_schedule(config.rate, max(steps, 1))

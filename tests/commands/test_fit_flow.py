@@ -88,7 +88,7 @@ def test_maps_come_of_the_model_and_of_all_images_bent(finished, hinged):
 
 
 def test_a_smooth_field(hinged, tmp_path):
-    """Two epochs: all is written, and can be read."""
+    """Two epochs: images gain already, and all is written and can be read."""
     config = ZernikeConfig(
         particles=hinged.particles,
         output=tmp_path / "run",
@@ -103,6 +103,8 @@ def test_a_smooth_field(hinged, tmp_path):
     assert len(volume.displacement.motion.weights) == 26
     assert np.isfinite(latents_of(config.output)).all()
     assert np.isfinite(summary["smallest_determinant"])
+    gain, rest = (latents_of(config.output, n) for n in ("log_likelihood", "log_likelihood_mean"))
+    assert (gain - rest).mean() > 1
 
 
 @pytest.mark.parametrize(

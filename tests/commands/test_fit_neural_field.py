@@ -78,12 +78,14 @@ def test_maps_are_those_of_the_states(finished, hinged, tmp_path):
     main([*command, "-o", str(tmp_path / "maps")])
     maps = [read_volume(path).data.ravel() for path in sorted((tmp_path / "maps").glob("*.mrc"))]
     assert maps[0].size == 24**3
+    consensus = RunFolder(config.output).volume("mean").data.ravel()
     for row, found in zip(rows, maps, strict=True):
         own, other = (
             truth.map(int(truth.images.state[r])).ravel() for r in (row, rows.sum() - row)
         )
         score = lambda exact, found=found: np.corrcoef(exact, found)[0, 1]
-        assert score(own) > 0.5
+        # Noise is no less than in the consensus: nearly as like the truth, and of the right state.
+        assert score(own) > 0.9 * np.corrcoef(own, consensus)[0, 1]
         assert score(own) > score(other)
 
 

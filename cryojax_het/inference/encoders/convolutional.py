@@ -44,6 +44,9 @@ class ConvolutionalEncoder(AbstractEncoder):
         features = jnp.asarray(self.network.apply({"params": self.parameters}, pixels))
         return self.head.code(features, view.start.rotation)
 
+    def trained(self):
+        return [self.parameters, self.head.parameters]
+
 
 def convolutional_encoder(
     key: PRNGKeyArray,

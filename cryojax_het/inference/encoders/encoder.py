@@ -1,7 +1,7 @@
 """The interface of networks that read an image's conformation off it."""
 
 import abc
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 from equinox import AbstractVar
@@ -37,3 +37,7 @@ class AbstractEncoder(eqx.Module):
     @abc.abstractmethod
     def encode(self, view: View, grid: FourierGrid) -> Code:
         """What the image says of the conformation, at the pose where its latents start."""
+
+    @abc.abstractmethod
+    def trained(self) -> list[Any]:
+        """The arrays, or trees of them, that training moves."""

@@ -35,6 +35,9 @@ class PixelEncoder(AbstractEncoder):
         seen = (pixels * jnp.asarray(disc, pixels.dtype)).ravel()
         return self.head.code(seen[np.flatnonzero(disc)], view.start.rotation)
 
+    def trained(self):
+        return [self.head.parameters]
+
 
 def pixel_encoder(
     key: PRNGKeyArray,

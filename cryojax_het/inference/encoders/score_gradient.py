@@ -40,6 +40,9 @@ class ScoreGradientEncoder(AbstractEncoder):
         gradient = jax.lax.stop_gradient(self.gradient(view, grid) / self.unit)
         return self.head.code(gradient.ravel(), view.start.rotation)
 
+    def trained(self):
+        return [self.head.parameters]
+
     def gradient(self, view: View, grid: FourierGrid) -> Float[Array, "a 4"]:
         """Of the log-likelihood, by displacement (x, y, z) and logarithm of the amplitude."""
 

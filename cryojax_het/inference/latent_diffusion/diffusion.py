@@ -21,7 +21,7 @@ from equinox import AbstractVar
 from jaxtyping import Array, Float, PRNGKeyArray
 
 _BETA = (0.1, 20.0)
-_LEAST = 1e-3  # the time that counts as 0: noise of a hundredth of the latents' width
+LEAST_TIME = 1e-3  # the time that counts as 0: noise of a hundredth of the latents' width
 _STEPS = 64  # of Runge and Kutta's fourth order along the flow: within 0.001 nats
 
 
@@ -81,7 +81,7 @@ def level_at(time: Float[Array, "*t"]) -> Float[Array, "*t"]:
 
 def least_level() -> Float[Array, ""]:
     """Of the time that counts as 0."""
-    return level_at(jnp.asarray(_LEAST))
+    return level_at(jnp.asarray(LEAST_TIME))
 
 
 def _levels() -> Float[Array, " m"]:

@@ -10,11 +10,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from .diffusion import AbstractDiffusion, level_at, mixing
+from .diffusion import LEAST_TIME, AbstractDiffusion, level_at, mixing
 from .latent_density import LatentDensity
 from .score_network import score_network
 
-_FIRST = 1e-3  # least time
 _MEMORY = 0.999  # of the running mean of the parameters
 _TOGETHER = 100  # steps in one program
 _HELD = 0.1  # share of the images that are not trained on
@@ -54,7 +53,7 @@ def denoising_loss(
     first, second = jax.random.split(key)
     # One uniform number spread over the batch: times fill the unit interval evenly.
     spread = (jnp.arange(len(x)) + jax.random.uniform(first)) / len(x)
-    level = level_at(_FIRST + (1 - _FIRST) * spread)
+    level = level_at(LEAST_TIME + (1 - LEAST_TIME) * spread)
     noise = jax.random.normal(second, x.shape, x.dtype)
     stay, share = (part[:, None].astype(x.dtype) for part in mixing(level))
     found = jax.vmap(diffusion.noise)(stay * x + share * noise, level.astype(x.dtype))

@@ -70,8 +70,8 @@ def retold(
 
 
 def _climb(density: LatentDensity, told: tuple[Array, Array], start: Float[Array, " d"]):
-    """To the next maximum of `ℓ + log p`: steps along the score, halved where the slope along
-    them would turn."""
+    """To the next maximum of `ℓ + log p`: steps up the slope, not taken and then shorter where it
+    would turn on the way."""
     own, pull = told
     level = least_level()
     factor = density.factor

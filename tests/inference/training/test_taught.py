@@ -24,6 +24,9 @@ class Told(AbstractEncoder):
     def encode(self, view, grid):
         return Code(self.mean, self.log_width)
 
+    def trained(self):
+        return [self.mean, self.log_width]
+
 
 def told(mean, width):
     return Encoded(Told(mean=jnp.asarray(mean), log_width=jnp.log(jnp.asarray(width))))
