@@ -38,12 +38,12 @@ class ConsensusSetting:
     consensus: Consensus
     mesh: Mesh
 
-    def resolved_box(self, wanted: int | None) -> int:
+    def resolved_box(self, wanted: int | None, largest: int = _LARGEST) -> int:
         """Pixels that latents are inferred from: those `wanted`, or up to the resolution of the
-        half-maps."""
+        half-maps, at most `largest`."""
         if wanted is None:
             resolved = 2 * (self.consensus.last_shell + 1)
-            wanted = int(np.clip(resolved, _SMALLEST, _LARGEST))
+            wanted = int(np.clip(resolved, _SMALLEST, max(_SMALLEST, largest)))
         return min(wanted, self.data.size)
 
     @cached_property

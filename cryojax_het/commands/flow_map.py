@@ -1,7 +1,6 @@
 """Maps of all images through a field that is known: what each image's latent says it is."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax
@@ -9,41 +8,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from ..analysis.fsc import masked_fsc
-from ..inference.deformed_reconstruction import (
-    DeformedReconstruction,
-    reconstruct_deformed,
-    start,
-)
-from ..inference.devices import own_part, place_batch, to_host
-from ..inference.half_maps import plan_batches
+from ..inference.devices import to_host
 from ..inference.model import Model
 from ..inference.requirements import gaussian_noise, local_prior
 from ..inference.updates.deformed_map import DeformedMap
-from ..particles.loader import HostLatents, Loader, Placement, split_rows
+from ..particles.loader import HostLatents, split_rows
 from ..volumes.flow import AbstractFlow, principal_modes
 from ..volumes.normal_modes import NormalModes
 from ..volumes.voxel_cloud import voxels_within
+from .deformed_maps import DeformedImages, SolvedMaps
 from .image_pass import image_pass
-from .image_preparation import pose_latents, prepared_pixels
+from .image_preparation import pose_latents
 
 if TYPE_CHECKING:
     from .flow_setting import FlowSetting
 
-_RATIO = 0.1  # noise over signal, the prior of half-maps; theirs gives the map's
-_BATCH = 96
 _CLOSE = 0.02  # voxels: how closely displacements are followed
-
-
-@final
-@dataclass(frozen=True)
-class SolvedMaps:
-    """`whole`, filtered, and both half-maps, of the reference conformation; `passes` over the
-    images that they took."""
-
-    whole: Float[np.ndarray, "n n n"]
-    halves: tuple[Float[np.ndarray, "n n n"], Float[np.ndarray, "n n n"]]
-    passes: int
 
 
 def encoded_latents(setting: "FlowSetting", model: Model) -> Float[np.ndarray, "n d"]:
@@ -81,30 +61,13 @@ def at_rest(setting: "FlowSetting", box: int) -> SolvedMaps:
 
 
 def _solved(setting: "FlowSetting", modes: NormalModes, amplitudes, box: int) -> SolvedMaps:
-    """By conjugate gradients on the normal equations, at `box` voxels, within the window."""
+    """At `box` voxels, within the window."""
     window, single = setting.window(box), lambda values: jnp.asarray(values, jnp.float32)
     flat, positions = voxels_within(window, setting.spacing(box))
     model = DeformedMap(
         jnp.asarray(flat), single(positions), single(setting.spacing(box)), modes, box
     )
-    ratio = jnp.full(box // 2 + 1, _RATIO, jnp.float32)
-    how = DeformedReconstruction(model, setting.noise, setting.grid(box), ratio, setting.mesh)
-    loader = _loader(setting, amplitudes.astype(np.float32), box)
-    plan = plan_batches(setting.data.particles.half, loader.batch_size)
-    course, passes = start(how), 0
-    compare = lambda first, second: masked_fsc(first, second, window).corrected
-    for _ in reconstruct_deformed(how, loader, plan, course, compare):
-        passes += course.batch == len(plan)
-    first, second = course.half_maps()
-    return SolvedMaps(np.asarray(course.whole.x), (first, second), passes)
-
-
-def _loader(setting: "FlowSetting", latents: Float[np.ndarray, "n d"], box: int) -> Loader:
-    devices = setting.mesh.size
-    batch = -(-(setting.config.batch or _BATCH) // devices) * devices
     at = pose_latents(setting.data)
-    held = HostLatents(latents, at.rotation, at.shift, at.contrast)
-    pixels = prepared_pixels(setting.config, setting.data, box)
-    return Loader(
-        setting.data.source, held, pixels, batch, Placement(place_batch(setting.mesh), own_part)
-    )
+    held = HostLatents(amplitudes.astype(np.float32), at.rotation, at.shift, at.contrast)
+    images = DeformedImages(setting.config, setting.data, held, box, setting.mesh)
+    return images.solved(model, setting.noise, setting.data.particles.half, window)

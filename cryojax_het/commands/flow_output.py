@@ -18,7 +18,8 @@ from ..results.flow_store import save_flow
 from ..results.run import RunFolder
 from ..volumes.displaced import DisplacedMixture
 from ..volumes.flow import AbstractFlow
-from ..volumes.voxel_cloud import VoxelCloud, voxels_within
+from ..volumes.nearest_rotation import determinant
+from ..volumes.voxel_cloud import cloud_within, voxels_within
 from .consensus_output import write_map
 from .flow_map import at_rest, through_flow
 
@@ -39,22 +40,20 @@ def write_flow(setting: "FlowSetting", folder: RunFolder, volume: DisplacedMixtu
     for name, voxels in zip(names, (found.whole, *found.halves), strict=True):
         write_map(setting, folder, name, voxels)
     flat, points = voxels_within(setting.window(size), setting.spacing(size))
-    masses = found.whole.ravel()[flat] * setting.spacing(size) ** 3
-    single = lambda values: jnp.asarray(values, jnp.float32)
-    cloud = VoxelCloud(positions=single(points), amplitudes=single(masses))
+    cloud = cloud_within(found.whole, setting.window(size), setting.spacing(size))
     whole = DisplacedMixture(cloud, flow.at(points))
     save_flow(folder, whole)
-    moved, determinant = _motion(whole, latents)
+    moved, smallest = _motion(whole, latents)
     region = _moving(setting, flat, moved)
     write_map(setting, folder, "moving", region)
     curves = _curves(setting, at_rest(setting, size).halves, found.halves, region)
     _write(setting, folder, curves)
-    weight = np.abs(masses)
+    weight = np.abs(np.asarray(cloud.amplitudes, np.float64))
     return {
         "passes": found.passes,
         "displacement": float(np.sqrt(weight @ moved**2 / weight.sum())),
         "largest_displacement": float(moved.max()),
-        "smallest_determinant": determinant,
+        "smallest_determinant": smallest,
         **_told(setting, curves),
     }
 
@@ -70,7 +69,7 @@ def _motion(volume: DisplacedMixture, latents) -> tuple[Float[np.ndarray, " j"],
     def add(sums, flow, z):
         first, second, least = sums
         u = flow.change(z, volume.reference.positions).displacement
-        det = jnp.min(jnp.linalg.det(flow.stretches(z)))
+        det = jnp.min(determinant(flow.stretches(z)))
         return first + u, second + u**2, jnp.minimum(least, det)
 
     zero = jnp.zeros_like(volume.reference.positions)

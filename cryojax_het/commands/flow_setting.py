@@ -17,13 +17,14 @@ from ..inference.encoders.encoded import Encoded
 from ..inference.encoders.encoder import AbstractEncoder
 from ..inference.encoders.score_gradient import score_gradient_encoder
 from ..inference.model import Model
-from ..volumes.anchors import anchor_centres, anchor_weights
+from ..volumes.anchors import anchor_weights
 from ..volumes.displaced import DisplacedMixture
 from ..volumes.voxel_cloud import VoxelCloud, voxel_cloud, voxels_within
 from .flow_fields import FIELDS, Region, flowing
 from .flow_output import write_flow
 from .flow_settings import FlowSettings
 from .flow_stages import rounds_of
+from .trained_model import anchor_places
 from .training_setting import TrainingSetting
 from .training_stage import AbstractStage
 
@@ -93,12 +94,8 @@ class FlowSetting(TrainingSetting):
 def _of_score(key, setting: FlowSetting) -> AbstractEncoder:
     """How the image pulls at the voxels, gathered at points among them."""
     config, cloud = setting.config, setting.cloud
-    points = np.asarray(cloud.positions, np.float64)
-    centres = anchor_centres(points, min(_PULLED, max(1, len(points) // 3)))
-    away = np.linalg.norm(centres[:, None] - centres, axis=2)
-    np.fill_diagonal(away, np.inf)
-    reach = jnp.float32(away.min(axis=1).mean() * 2 / 3)
-    weights = anchor_weights(cloud.positions, jnp.asarray(centres, jnp.float32), reach)
+    centres, reach = anchor_places(cloud, _PULLED, None)
+    weights = anchor_weights(cloud.positions, centres, reach)
     contrast = (jnp.float32(1), jnp.float32(config.contrast))
     return score_gradient_encoder(
         key, cloud, weights, config.latent, contrast, config.encoder_layers

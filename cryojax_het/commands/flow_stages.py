@@ -5,14 +5,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
 import equinox as eqx
-import jax.numpy as jnp
 
 from ..inference.encoders.encoded import Encoded
 from ..inference.model import Model
 from ..inference.training.conformation_energy import AbstractConformationEnergy
 from ..inference.training.stochastic_gradient import StochasticGradient
 from ..volumes.flow import AbstractFlow
-from ..volumes.voxel_cloud import VoxelCloud, voxels_within
+from ..volumes.voxel_cloud import cloud_within
 from .flow_fields import FIELDS, flowing
 from .flow_map import encoded_latents, through_flow
 from .flow_settings import FlowSettings
@@ -66,11 +65,8 @@ def with_solved_map(setting: "FlowSetting", model: Model) -> Model:
     flow = volume.displacement
     assert isinstance(flow, AbstractFlow)
     found = through_flow(setting, flow, latents, setting.box)
-    flat, _ = voxels_within(setting.window(setting.box), setting.spacing(setting.box))
-    masses = found.whole.ravel()[flat] * setting.spacing(setting.box) ** 3
     LOG.info("The map was solved for through the field, in %d passes.", found.passes)
-    single = jnp.asarray(masses, jnp.float32)
-    cloud = VoxelCloud(positions=setting.cloud.positions, amplitudes=single)
+    cloud = cloud_within(found.whole, setting.window(setting.box), setting.spacing(setting.box))
     return eqx.tree_at(lambda m: m.volume.reference, model, cloud)
 
 

@@ -25,6 +25,7 @@ from ..results.disk import explained, write_arrays, write_text
 from ..results.latent_density_store import save_latent_density
 from ..results.run import RunFolder, RunRecord, open_run
 from .latent_prior import LatentPriorConfig
+from .volume_run import cloud_of
 
 LOG = logging.getLogger("cryojax_het")
 _TOGETHER = 256  # images whose posteriors are told at once
@@ -34,7 +35,10 @@ def run(config: LatentPriorConfig, command: Sequence[str]) -> dict[str, Any]:
     """All of it; a finished run is left as it is. Returns the summary."""
     source = RunFolder(config.run)
     source.check_finished()
-    beliefs = _beliefs(source)
+    cloud = cloud_of(source)
+    if not cloud.mean.shape[1]:
+        raise ValueError(f"{source.path}: its latents have no coordinate.")
+    beliefs = Beliefs(cloud.mean.astype(np.float32), cloud.covariance.astype(np.float32))
     record = RunRecord(
         command=command,
         seed=config.seed,
@@ -55,21 +59,6 @@ def run(config: LatentPriorConfig, command: Sequence[str]) -> dict[str, Any]:
         _write(folder, fitted, (draws, told), beliefs, summary)
         folder.finish(summary)
     return summary
-
-
-def _beliefs(source: RunFolder) -> Beliefs:
-    """Of the run. `FileNotFoundError`, `ValueError` where it has none for all images."""
-    table = source.latents()
-    missing = {"conformation", "conformation_covariance"} - set(table.names())
-    if missing:
-        raise FileNotFoundError(
-            f"{source.path} has no latents/{min(missing)}.npy: only a run of `cryojax-het fit` "
-            "tells conformations."
-        )
-    mean = np.array(table.read("conformation"), np.float32)
-    if mean.shape[1] < 1:
-        raise ValueError(f"{source.path}: its latents have no coordinate.")
-    return Beliefs(mean, np.array(table.read("conformation_covariance"), np.float32))
 
 
 def _learned(config: LatentPriorConfig, beliefs: Beliefs, key) -> Fitted:

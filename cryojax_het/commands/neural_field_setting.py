@@ -27,7 +27,6 @@ from .training_setting import TrainingSetting
 from .training_stage import AbstractStage
 
 _ROWS = 1024  # of a product on a CPU, all images of a batch together
-_SMALLEST = 16  # pixels
 
 
 @final
@@ -41,8 +40,7 @@ class NeuralFieldSetting(TrainingSetting):
     def box(self) -> int:
         """Pixels that are worked on: those that hold the resolution of the half-maps, and no fewer
         for being many."""
-        resolved = max(_SMALLEST, 2 * (self.consensus.last_shell + 1))
-        return min(self.config.latent_box or resolved, self.data.size)
+        return self.resolved_box(self.config.latent_box, self.data.size)
 
     def stages(self) -> Sequence[AbstractStage]:
         return [stage_of(self.config)]

@@ -24,6 +24,8 @@ class NeuralFieldSettings(TrainingSettings):
 
     latent: int = 8
     """Coordinates of the latent (cryoDRGN's zdim)."""
+    latent_box: int | None = None
+    """Pixels of the crop that is worked on; None: up to the resolution of the half-maps."""
     posterior: Literal["encoder", "table"] = "encoder"
     """Where an image's latent comes from. encoder: a network reads it off the image; table: it is a
     parameter of its own, found with the field."""

@@ -16,6 +16,7 @@ from ..volumes.anchors import Anchors, anchor_centres, anchor_weights
 from ..volumes.atom_codes import PositionalEncoding
 from ..volumes.displacement import AbstractDisplacement
 from ..volumes.gaussian_mixture import GaussianMixture
+from ..volumes.mixture import AbstractMixture
 from ..volumes.mode_regions import mode_regions
 from ..volumes.neural_amplitudes import neural_amplitudes
 from ..volumes.neural_displacement import neural_displacement
@@ -236,7 +237,7 @@ def places_in_chain(rest: Reference) -> Float[Array, " j"]:
 
 
 def anchor_places(
-    mixture: GaussianMixture, count: int, reach: float | None
+    mixture: AbstractMixture, count: int, reach: float | None
 ) -> tuple[Float[Array, "a 3"], Float[Array, ""]]:
     """Anchors among the Gaussians, and how far each reaches."""
     from scipy.spatial import KDTree

@@ -8,19 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from ..analysis.fsc import masked_fsc
 from ..analysis.mask import spherical_mask
-from ..imaging.grid import FourierGrid
 from ..imaging.noise import ColouredNoise
-from ..inference.deformed_reconstruction import (
-    DeformedReconstruction,
-    reconstruct_deformed,
-    start,
-)
-from ..inference.devices import data_mesh, own_part, place_batch
-from ..inference.half_maps import plan_batches
+from ..inference.devices import data_mesh
 from ..inference.updates.deformed_map import DeformedMap
-from ..particles.loader import HostLatents, Loader, Placement
+from ..particles.loader import HostLatents
 from ..results.flow_store import load_flow
 from ..results.mixture_store import load_mixture
 from ..volumes.carried import carried
@@ -29,16 +21,14 @@ from ..volumes.flow import AbstractFlow, frozen
 from ..volumes.precision import single
 from ..volumes.relative import Relative
 from ..volumes.voxel_cloud import voxels_within
+from .deformed_maps import DeformedImages
 from .fit import FLOWS
-from .image_preparation import prepared_pixels
-from .reconstruct_data import Data, load_data
+from .reconstruct_data import load_data
 from .volume_makers_base import AbstractMaker
 from .volume_run import FittedRun
 from .volume_tables import check_images
 
 _REACH, _EDGE = 1.5, 3.0  # pixels: beyond the Gaussians, the support's core and its soft edge
-_RATIO = 0.1  # noise over signal, the prior of half-maps; theirs gives the map's
-_BATCH = 96
 _ROUND = 1024  # voxels
 _FAINTEST = 1e-6  # of the support's edge, so that rounding loses none of it
 
@@ -49,51 +39,35 @@ class DeformedMaker(AbstractMaker):
     """The reference moved to a latent, and solved for from all images."""
 
     run: FittedRun
-    data: Data
+    images: DeformedImages
     mixture: DisplacedMixture
-    loader: Loader
 
     @classmethod
     def of_run(cls, run):
         data = load_data(run.settings)
         check_images(run, data, run.noise(), run.mask())
-        mesh = data_mesh()
-        batch = -(-(run.settings.batch or _BATCH) // mesh.size) * mesh.size
-        pixels = prepared_pixels(run.settings, data, data.size)
         table = run.folder.latents()
         names = ("conformation", "rotation", "shift", "contrast")
         latents = HostLatents(*(np.array(table.read(name), np.float32) for name in names))
-        place = Placement(place_batch(mesh), own_part)
-        loader = Loader(data.source, latents, pixels, batch, place)
-        return cls(run, data, _moved(run), loader)
+        images = DeformedImages(run.settings, data, latents, data.size, data_mesh())
+        return cls(run, images, _moved(run))
 
     def volume(self, wanted):
         latent = jnp.asarray(wanted.target.latent, jnp.float32)
         places = np.asarray(self.mixture.at(latent).positions, np.float64)
-        window = support_around(places, self.data.size, self.run.voxel_size[0])
-        setting = self._setting(latent, places, window)
-        course = start(setting)
-        plan = plan_batches(self.run.half(), self.loader.batch_size)
-        compare = lambda first, second: masked_fsc(first, second, window).corrected
-        for _ in reconstruct_deformed(setting, self.loader, plan, course, compare):
-            pass
-        return np.asarray(course.whole.x, np.float32)
-
-    def _setting(self, latent, places, window) -> DeformedReconstruction:
-        grid = FourierGrid(self.data.stored, jnp.float32(self.data.pixel_size))
-        grid = grid.crop(self.data.size)
+        spacing = self.run.voxel_size[0]
+        window = support_around(places, self.images.box, spacing)
         own = Relative(self.mixture.displacement, self.mixture.reference.positions, latent)
-        flat, positions = voxels_within(window, self.run.voxel_size[0])
+        flat, positions = voxels_within(window, spacing)
         model = DeformedMap(
             jnp.asarray(flat),
             jnp.asarray(positions, jnp.float32),
-            grid.pixel_size,
+            jnp.float32(spacing),
             single(carried(own, places, positions, _spacing(places))),
-            self.data.size,
+            self.images.box,
         )
         noise = ColouredNoise(jnp.asarray(self.run.noise(), jnp.float32))
-        ratio = jnp.full(self.data.size // 2 + 1, _RATIO, jnp.float32)
-        return DeformedReconstruction(model, noise, grid, ratio, data_mesh())
+        return self.images.solved(model, noise, self.run.half(), window).whole
 
 
 def _moved(run: FittedRun) -> DisplacedMixture:

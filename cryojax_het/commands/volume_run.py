@@ -77,6 +77,13 @@ def fitted_run(path: Path, particle_file: Path | None, batch: int | None) -> Fit
     """
     folder = RunFolder(path)
     folder.check_finished()
+    cloud = cloud_of(folder)
+    return FittedRun(folder, cloud, settings_of_run(folder, particle_file, batch))
+
+
+def cloud_of(folder: RunFolder) -> LatentCloud:
+    """The latents of a run. `FileNotFoundError` where it has none, `ValueError` where rows are
+    without."""
     latents = folder.latents()
     missing = {"conformation", "conformation_covariance"} - set(latents.names())
     if missing:
@@ -84,11 +91,10 @@ def fitted_run(path: Path, particle_file: Path | None, batch: int | None) -> Fit
             f"{folder.path} has no latents/{min(missing)}.npy: only a run of `cryojax-het fit` "
             "tells conformations."
         )
-    cloud = LatentCloud(
+    return LatentCloud(
         mean=np.array(latents.read("conformation"), np.float64),
         covariance=np.array(latents.read("conformation_covariance"), np.float64),
     )
-    return FittedRun(folder, cloud, settings_of_run(folder, particle_file, batch))
 
 
 def wanted_maps(config: "VolumesConfig", cloud: LatentCloud) -> list[Wanted]:

@@ -85,8 +85,18 @@ def voxel_cloud(
 
     Raises `ValueError` where it is nowhere.
     """
+    return cloud_within(voxels * window, window, spacing)
+
+
+def cloud_within(
+    voxels: Float[np.ndarray, "n n n"], window: Float[np.ndarray, "n n n"], spacing: float
+) -> VoxelCloud:
+    """The voxels as they are, wherever `window` is above 0: of maps that were solved for in it.
+
+    Raises as `voxel_cloud` does.
+    """
     flat, positions = voxels_within(window, spacing)
-    masses = (voxels * window).ravel()[flat] * spacing**3
+    masses = voxels.ravel()[flat] * spacing**3
     single = lambda values: jnp.asarray(values, jnp.float32)
     return VoxelCloud(positions=single(positions), amplitudes=single(masses))
 
