@@ -22,6 +22,8 @@ commands:
   fit          a flexible molecule, by one of many models
   validate     scores of any method against the truth, or against another run
   analyse      maps along a run's latents, free energies, clusters, outliers
+  report       one HTML page on a run: images, the molecule in 3-D, curves, choices to save
+  select       some images of a run as a particle file, for another refinement
   volumes      maps at the latents of images, or at any others, of a finished run
   sample       draws from the posterior of latents, poses and noise of a finished run
   latent-prior the density of a run's latents, learned by a diffusion
@@ -172,6 +174,20 @@ def analyse(line: Sequence[str]) -> None:
     analyse_line(line)
 
 
+def select(line: Sequence[str]) -> None:
+    """`cryojax-het select`."""
+    from .commands.select import select_line
+
+    select_line(line)
+
+
+def report(line: Sequence[str]) -> None:
+    """`cryojax-het report`."""
+    from .commands.report import report_line
+
+    report_line(line)
+
+
 def fit(line: Sequence[str]) -> None:
     """`cryojax-het fit`."""
     from .commands.fit import fit_line
@@ -215,6 +231,8 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "fit": fit,
     "validate": validate,
     "analyse": analyse,
+    "report": report,
+    "select": select,
     "volumes": volumes,
     "sample": sample,
     "latent-prior": latent_prior,

@@ -83,7 +83,7 @@ def score_images(
     Raises `ValueError` where an image has no numbers, or the model does not fit the median one.
     """
     as_points(products.observed, "products")
-    rarity = _mahalanobis(posteriors.mean), _log_density(posteriors.mean)
+    rarity = _mahalanobis(posteriors.mean), log_density(posteriors.mean)
     good = np.ones(len(products), bool)
     for _ in range(_ROUNDS):
         scores = _score(products, group, good, rarity)
@@ -168,8 +168,9 @@ def _mahalanobis(latent):
     return np.sqrt(np.einsum("ni,ni->n", about, np.linalg.solve(covariance, about.T).T))
 
 
-def _log_density(latent, count: int = 20):
-    """Up to a constant, `-d ln r` with r the distance to the `count`-th nearest other image."""
+def log_density(latent: Float[np.ndarray, "n d"], count: int = 20) -> Float[np.ndarray, " n"]:
+    """Of images about each latent, up to a constant: `-d ln r` with r the distance to the
+    `count`-th nearest other image."""
     from scipy.spatial import KDTree
 
     points = as_points(latent, "latent")

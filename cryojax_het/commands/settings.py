@@ -125,6 +125,8 @@ def _with_short_forms(settings: type[Settings], subject: str | None) -> type[Set
             kind = Annotated[kind, marks[field.name]]
         if field.name == subject:
             kind = tyro.conf.Positional[kind]
+        if field.metadata.get("repeated"):
+            kind = tyro.conf.UseAppendAction[kind]
         if field.metadata.get("file_only"):
             kind = tyro.conf.Suppress[tyro.conf.Fixed[kind]]
         same = dataclasses.field(default=field.default, default_factory=field.default_factory)
