@@ -33,7 +33,7 @@ class ExpandedMaps:
         """Coordinates of a latent."""
         return self.functions.latent_size
 
-    def _coordinates(self, latent) -> Float[np.ndarray, "m p"]:
+    def coordinates(self, latent: Float[np.ndarray, "m k"]) -> Float[np.ndarray, "m p"]:
         values = jax.vmap(self.functions)(jnp.asarray(latent, jnp.float32))
         return np.asarray(values)[:, 1:]
 
@@ -44,7 +44,7 @@ class ExpandedMaps:
                 f"Points of {latent.shape[1]} coordinates do not fit {self.latent_size} of the "
                 "model."
             )
-        yield from LinearMaps(mean=self.mean, components=self.terms)(self._coordinates(latent))
+        yield from LinearMaps(mean=self.mean, components=self.terms)(self.coordinates(latent))
 
     def volume(self, mask: Float[np.ndarray, "n n n"]) -> Expanded:
         """The model that images are compared with, under a mask: what lies outside is noise of
@@ -62,7 +62,7 @@ class ExpandedMaps:
             # Of a circle in the plane the middle is nowhere: it is passed at a small distance.
             points = np.full((_STEPS, self.latent_size), 1e-3)
             points[:, axis] = (2 * np.arange(_STEPS) + 1) / _STEPS - 1
-            spread = np.cov(self._coordinates(points).T, bias=True).reshape(gram.shape)
+            spread = np.cov(self.coordinates(points).T, bias=True).reshape(gram.shape)
             found.append(np.sum(spread * gram))
         return np.array(found)
 
