@@ -7,17 +7,26 @@ from ..particles.mrc import MrcVolume
 from ..results.latents import LatentTable
 from ..results.run import RunFolder
 from .consensus_setting import ConsensusSetting
+from .image_preparation import pose_latents
 
 
-def latent_tables(folder: RunFolder, images: int, latent: int) -> LatentTable:
-    """Tables of latents, poses and gains, to be filled row by row."""
-    table = folder.latents()
+def latent_tables(setting: ConsensusSetting, folder: RunFolder, latent: int) -> LatentTable:
+    """Tables of latents, poses and gains, to be filled row by row. Until then, and for ever where
+    an image is left out, a row is what is known without its image: the prior `z ~ N(0, I)`, the
+    pose of the particle file, contrast 1, no gain."""
+    table, poses = folder.latents(), pose_latents(setting.data)
+    images = len(poses.contrast)
     shapes = {"conformation": (latent,), "conformation_covariance": (latent, latent)}
     shapes |= {"rotation": (3, 3), "shift": (2,), "contrast": ()}
     shapes |= {"log_likelihood": (), "log_likelihood_mean": ()}
     if jax.process_index() == 0:
+        unseen = {"conformation_covariance": np.eye(latent), "rotation": poses.rotation}
+        unseen |= {"shift": poses.shift, "contrast": poses.contrast}
         for name, shape in shapes.items():
             table.create(name, (images, *shape))
+            rows = np.flatnonzero(np.isnan(table.read(name)).reshape(images, -1).any(axis=1))
+            values = np.broadcast_to(unseen.get(name, 0.0), (images, *shape))
+            table.write(name, rows, values[rows])
     return table
 
 

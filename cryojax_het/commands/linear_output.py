@@ -61,7 +61,7 @@ def _last_pass(setting: LinearSetting, folder: RunFolder, fitted: Fitted):
     posterior = setting.posterior(setting.latent_box)
     model = Model(volume.prepare(grid), setting.noise, setting.prior, posterior)
     state = update.under(jnp.asarray(_full_power(setting, fitted)))
-    table = latent_tables(folder, len(setting.data.particles), count)
+    table = latent_tables(setting, folder, count)
     plan = setting.plan(np.arange(len(setting.data.particles)), loader)
     total = 0.0
     for batch in image_pass(loader, plan, "latents, full box"):

@@ -43,7 +43,7 @@ def _last_pass(setting: TrainingSetting, folder: RunFolder, model: Model) -> flo
     """Latents go to the run folder as they come; the mean gain over no particle."""
     loader, grid = setting.loader(setting.box), setting.grid(setting.box)
     count = len(setting.data.particles)
-    table = latent_tables(folder, count, setting.config.latent)
+    table = latent_tables(setting, folder, setting.config.latent)
     plan = split_rows(np.arange(count), loader.batch_size)
     rest, total = setting.rest(model), 0.0
     for batch in image_pass(loader, plan, "latents"):

@@ -47,12 +47,19 @@ def background_noise(
         rows = np.sort(rng.permutation(rows)[:SAMPLE])
         # One shape for every group: one compilation.
         parts = [np.resize(part, 50) for part in np.split(rows, range(50, len(rows), 50))]
-        means = [np.mean(spectrum(source.read(part)), axis=0) for part in parts if len(part)]
+        found = [np.asarray(spectrum(source.read(part))) for part in parts if len(part)]
+        # Images that the source leaves out are NaN.
+        kept = [s[~np.isnan(s[:, -1])] for s in found]
+        means = [np.mean(s, axis=0) for s in kept if len(s)]
         spectra.append(np.mean(means, axis=0) if means else None)
         counts.append(len(rows))
     known = [(s, c) for s, c in zip(spectra, counts, strict=True) if s is not None]
+    if not known:
+        raise ValueError("Every image is constant or left out: there is nothing to work on.")
     mean = np.average([s for s, _ in known], axis=0, weights=[c for _, c in known])
-    filled = [s if c >= FEWEST else mean for s, c in zip(spectra, counts, strict=True)]
+    filled = [
+        s if s is not None and c >= FEWEST else mean for s, c in zip(spectra, counts, strict=True)
+    ]
     table, power = np.stack(filled)[:, :-1], mean[-1]
     if not power > 0:
         raise ValueError("The images are constant: there is nothing to reconstruct from.")

@@ -105,7 +105,8 @@ class Loader:
     """Iterates over batches of one fixed size, read by a thread `READ_AHEAD` batches early.
 
     - `plan`: the rows of each batch, at most `batch_size`; a shorter batch is padded with its last
-      row at weight 0, so that one compilation serves all.
+      row at weight 0, so that one compilation serves all. Images that the source leaves out, which
+      it reads as NaN, have weight 0 too.
     - `placement`: which rows of a batch this process reads, and how they reach the devices.
 
     Errors of the reading thread are raised at the batch that they belong to.
@@ -164,7 +165,13 @@ class Loader:
         padding = self.batch_size - len(rows)
         index = self.placement.own(np.concatenate([rows, np.repeat(rows[-1:], padding)]))
         weight = np.concatenate([np.ones(len(rows)), np.zeros(padding)]).astype(np.float32)
-        return self.placement.place(self.source.read(index)), index, self.placement.own(weight)
+        images, weight = self.source.read(index), self.placement.own(weight)
+        skipped = np.isnan(images[:, 0, 0])  # the source reads those that are left out as NaN
+        if skipped.any():
+            # Any picture of some contrast will do: its weight is 0, and 0 times NaN is NaN.
+            images[skipped] = np.random.default_rng(0).normal(size=images.shape[1:])
+            weight = np.where(skipped, np.float32(0), weight)
+        return self.placement.place(images), index, weight
 
     def _batch(self, images, index, weight):
         optics = Optics.from_columns({k: column[index] for k, column in self._optics.items()})

@@ -1,5 +1,6 @@
 """Image stacks on disk: the rows of a table, wherever their MRC files lie."""
 
+import logging
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,8 @@ from .mrc import MrcHeader, read_header
 from .pixels import Run, read_runs, run_bounds
 from .source import check_index
 
+LOG = logging.getLogger("cryojax_het")
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,8 @@ class ReadOptions:
     - `sign`: multiplies every pixel; -1 makes dark particles bright. None: as the file says
       (cryoSPARC's `blob/sign`), else 1.
     - `replace_nonfinite`: put in place of NaN and infinite pixels; None makes them an error.
+    - `skip_nonfinite`: images with such pixels are read as NaN throughout, with a warning that
+      names each: `Loader` gives them weight 0. `ValueError` together with `replace_nonfinite`.
     - `threads`: concurrent reads of one batch.
     """
 
@@ -35,7 +40,15 @@ class ReadOptions:
     amplitude_contrast: float | None = None
     sign: float | None = None
     replace_nonfinite: float | None = None
+    skip_nonfinite: bool = False
     threads: int = 8
+
+    def __post_init__(self):
+        if self.skip_nonfinite and self.replace_nonfinite is not None:
+            raise ValueError(
+                "`--skip-nonfinite` leaves images out, `--replace-nonfinite` mends them: set one. "
+                f"Got both, the latter as {self.replace_nonfinite}."
+            )
 
 
 @final
@@ -72,6 +85,7 @@ class ImageStacks:
         self.signs = signs
         self.options = options
         self._headers: dict[int, MrcHeader] = {}
+        self._skipped: set[int] = set()  # rows that were told of
 
     def __len__(self) -> int:
         return len(self.rows.image)
@@ -173,11 +187,20 @@ class ImageStacks:
                 batch[i][bad] = self.options.replace_nonfinite
             elif bad.any():
                 row = int(index[i])
-                raise ValueError(
+                found = (
                     f"Image {self.rows.image[row] + 1} of {self.rows.names[self.rows.file[row]]} "
                     f"(row {row + 1} of {self.rows.table}) has {np.count_nonzero(bad)} pixels that "
-                    "are not finite. Leave the row out, or set `--replace-nonfinite 0`."
+                    "are not finite"
                 )
+                if not self.options.skip_nonfinite:
+                    raise ValueError(
+                        f"{found}. Leave the row out, or set `--skip-nonfinite` or "
+                        "`--replace-nonfinite 0`."
+                    )
+                batch[i] = np.nan
+                if row not in self._skipped:
+                    self._skipped.add(row)
+                    LOG.warning("%s: it is left out.", found)
 
 
 def same_file_rows(names: Sequence[str]) -> tuple[tuple[str, ...], Int[np.ndarray, " n"]]:

@@ -76,7 +76,7 @@ def told(latents: np.ndarray, target: np.ndarray) -> float:
 
 def leaks(latents: np.ndarray, kind: Path) -> tuple[float, float]:
     """R² of the defocus, and the largest of the view's coordinates and their products."""
-    particles = read_relion(kind / "particles.star").particles
+    particles = read_relion(kind / "particles.star").table()
     defocus = np.asarray(particles.defocus_u + particles.defocus_v) / 2
     with h5py.File(kind / "truth.h5") as file:
         view = file["images/rotation"][:][:, 2]

@@ -23,6 +23,7 @@ from cryojax_het.inference.posteriors.linear_gaussian import LinearGaussianPoste
 from cryojax_het.inference.prior import LocalPrior
 from cryojax_het.particles.loader import Placement, split_rows
 from cryojax_het.particles.mrc import read_volume
+from cryojax_het.particles.stack import ReadOptions
 from cryojax_het.results.run import RunFolder
 from cryojax_het.volumes.gaussians import Gaussians
 from cryojax_het.volumes.kernel import quadratic
@@ -181,6 +182,24 @@ def test_the_folder_holds_what_it_should(varied, fitted):
     assert steps[-1] > steps[0]  # not by much: EM starts near its end
     covariance = read(output, "conformation_covariance")
     assert np.all(np.linalg.eigvalsh(covariance) > 0)
+
+
+def test_images_with_nan_pixels_are_refused_or_left_out(varied, fitted, tmp_path):
+    star, bad = tmp_path / "particles.star", [7, COUNT - 1]
+    star.write_bytes(varied[0].read_bytes())
+    pixels = np.fromfile(varied[0].parent / "images.mrcs", np.uint8)
+    pixels[1024:].view("<f4").reshape(COUNT, BOX, BOX)[bad, 3, 4] = np.nan
+    pixels.tofile(tmp_path / "images.mrcs")
+    with pytest.raises(ValueError, match=r"images\.mrcs \(row 8 of .*particles\.star\)"):
+        run(star, tmp_path / "refused")
+    run(star, tmp_path / "run", read=ReadOptions(skip_nonfinite=True))
+    latents, others = read(tmp_path / "run", "conformation"), read(fitted[1], "conformation")
+    np.testing.assert_array_equal(latents[bad], 0.0)
+    covariance = read(tmp_path / "run", "conformation_covariance")[bad]
+    np.testing.assert_array_equal(covariance, np.broadcast_to(np.eye(2), (2, 2, 2)))
+    seen = np.setdiff1d(np.arange(COUNT), bad)
+    for k in range(2):
+        assert abs(np.corrcoef(latents[seen, k], others[seen, k])[0, 1]) > 0.99
 
 
 def test_a_finished_run_is_left_as_it_is(varied, fitted):

@@ -102,6 +102,22 @@ def test_every_row_travels_with_its_own_image_optics_and_latents():
     assert sorted(seen) == list(range(N))
 
 
+class PartlyNan(Numbered):
+    """Its images 3 and 7 are left out."""
+
+    def read(self, index):
+        images = super().read(index)
+        images[np.isin(index, [3, 7])] = np.nan
+        return images
+
+
+def test_images_that_are_left_out_weigh_nothing():
+    batches = list(loader(PartlyNan()).batches(split_rows(np.arange(N), 5)))
+    weight = np.concatenate([batch.weight for batch in batches])
+    np.testing.assert_array_equal(np.flatnonzero(weight == 0), [3, 7, 23, 24])
+    assert all(np.isfinite(batch.images).all() for batch in batches)
+
+
 def test_epochs_differ_by_seed_and_number_and_repeat():
     rows = np.arange(100, 150)
     first = shuffled(rows, 1, 0)

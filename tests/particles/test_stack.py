@@ -147,6 +147,21 @@ def test_nan_pixels_name_file_image_and_row(tmp_path: Path):
     np.testing.assert_array_equal(images, np.nan_to_num(values[index]))
 
 
+def test_images_with_nan_pixels_are_left_out_and_told_once(tmp_path: Path, caplog):
+    values = _values(5, 4)
+    values[3, 1, 2] = np.inf
+    _write_raw(tmp_path / "a.mrcs", values)
+    stacks = _whole(tmp_path, "a.mrcs", 5, skip_nonfinite=True)
+    for _ in range(2):
+        images = stacks.read(np.array([4, 3]))
+        np.testing.assert_array_equal(images[0], values[4])
+        assert np.isnan(images[1]).all()
+    (record,) = caplog.records
+    assert "Image 4 of a.mrcs (row 4 of" in record.getMessage()
+    with pytest.raises(ValueError, match="set one"):
+        ReadOptions(skip_nonfinite=True, replace_nonfinite=0.0)
+
+
 def test_huge_but_finite_pixels_are_no_error(tmp_path: Path):
     _write_raw(tmp_path / "a.mrcs", np.full((1, 4, 4), 3e38, np.float32))
     assert _whole(tmp_path, "a.mrcs", 1).read(np.array([0])).max() == np.float32(3e38)
