@@ -23,7 +23,9 @@ commands:
   validate     scores of any method against the truth, or against another run
   analyse      maps along a run's latents, free energies, clusters, outliers
   report       one HTML page on a run: images, the molecule in 3-D, curves, choices to save
+  compare      one HTML page on several runs of the same images: where they agree
   select       some images of a run as a particle file, for another refinement
+  map-manifold maps as points, near where they are alike: StructMap, AlphaCryo4D
   volumes      maps at the latents of images, or at any others, of a finished run
   sample       draws from the posterior of latents, poses and noise of a finished run
   latent-prior the density of a run's latents, learned by a diffusion
@@ -188,6 +190,20 @@ def report(line: Sequence[str]) -> None:
     report_line(line)
 
 
+def map_manifold(line: Sequence[str]) -> None:
+    """`cryojax-het map-manifold`."""
+    from .commands.map_manifold import map_manifold_line
+
+    map_manifold_line(line)
+
+
+def compare(line: Sequence[str]) -> None:
+    """`cryojax-het compare`."""
+    from .commands.compare import compare_line
+
+    compare_line(line)
+
+
 def fit(line: Sequence[str]) -> None:
     """`cryojax-het fit`."""
     from .commands.fit import fit_line
@@ -232,7 +248,9 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "validate": validate,
     "analyse": analyse,
     "report": report,
+    "compare": compare,
     "select": select,
+    "map-manifold": map_manifold,
     "volumes": volumes,
     "sample": sample,
     "latent-prior": latent_prior,

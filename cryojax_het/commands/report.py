@@ -71,11 +71,14 @@ def run_report(config: ReportConfig) -> Path:
     """
     from ..report.page_blobs import Blobs
     from ..report.page_write import write_page
+    from .report_against import beside
     from .report_content import report_content
     from .report_run import open_reported
 
     reported, blobs = open_reported(config), Blobs()
-    content = report_content(reported, config, blobs)
+    others = [] if config.against is None else [config.against]
+    compared = beside(config.run, others, config.truth)
+    content = report_content(reported, config, blobs, compared)
     config.page.parent.mkdir(parents=True, exist_ok=True)
     write_page(config.page, content["title"], content, blobs)
     size = config.page.stat().st_size / 1e6

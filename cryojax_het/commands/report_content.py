@@ -23,7 +23,7 @@ from ..report.page_curves import (
 from ..report.page_record import command_line, record_section, run_facts
 from ..report.page_rows import star_rows
 from .report import ReportConfig
-from .report_against import Beside, beside
+from .report_against import Beside
 from .report_images import images_section
 from .report_maps import report_maps
 from .report_run import Reported
@@ -35,10 +35,11 @@ _EXPLORE = (
 )
 
 
-def report_content(reported: Reported, config: ReportConfig, blobs: Blobs) -> dict[str, Any]:
+def report_content(
+    reported: Reported, config: ReportConfig, blobs: Blobs, compared: Beside
+) -> dict[str, Any]:
     """The content of the page; its numbers go to `blobs`."""
-    compared = beside(reported, config)
-    maps, series, hidden = report_maps(reported, config, blobs)
+    maps, series, hidden = report_maps(reported, config, blobs, compared)
     particles, latents = _particles(reported, [*hidden, *compared.columns], blobs)
     rows = None
     if particles is not None and reported.particles is not None and reported.count is not None:
@@ -113,7 +114,7 @@ def _axes(reported: Reported, names: list[str], width: int) -> tuple[list[str], 
     else:
         pair = pose
     pair = [n for n in pair if n in names][:2] or names[:1]
-    colour = first(["cluster", "label", "gain", "defocus", "contrast"])
+    colour = first(["run2_apart", "sampled", "cluster", "label", "gain", "defocus", "contrast"])
     return [pair[0], pair[-1]], colour
 
 
@@ -147,6 +148,6 @@ def _sections(reported: Reported, config: ReportConfig, compared: Beside) -> lis
     for key in sorted(charts, key=lambda key: order.index(key[0])):
         if charts[key]:
             found.append({"id": key[0], "title": key[1], "charts": charts[key]})
-    found.append(images_section(reported, config))
+    found.append(images_section(reported, config, compared.apart))
     found.append(record_section(run))
     return [section for section in found if section is not None]

@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from ..report.page_curves import read_csv
 from ..report.page_pictures import pictures
@@ -13,10 +14,13 @@ from .report_run import Reported
 LOG = logging.getLogger("cryojax_het")
 
 
-def images_section(reported: Reported, config: ReportConfig) -> dict[str, Any] | None:
-    """Worst and typical images by their junk score, else by their likelihood gain or contrast; None
-    where there are no images or nothing to rank them by."""
-    ranked = _ranking(reported)
+def images_section(
+    reported: Reported, config: ReportConfig, apart: Float[np.ndarray, " n"] | None
+) -> dict[str, Any] | None:
+    """Worst and typical images by disagreement with other runs (`apart`) where there are any, else
+    by junk score, likelihood gain or likelihood; None where there are no images or nothing to rank
+    them by."""
+    ranked = _ranking(reported) if apart is None else ("disagreement", apart)
     if reported.source is None or ranked is None or not config.images:
         return None
     name, badness = ranked
@@ -48,7 +52,6 @@ def _ranking(reported: Reported):
     if path.is_file():
         table = read_csv(path)
         if "junk" in table and len(table["junk"]) == reported.count:
-            # Junk scores of good images are all 0: of these, the residual ranks.
             return "junk score", table["junk"]
     latents = reported.run.latents()
     names = latents.names()

@@ -17,6 +17,7 @@ from ..report.page_series import (
     series_folders,
 )
 from .report import ReportConfig
+from .report_against import Beside
 from .report_run import Reported, analysis_summary, main_map, map_basis, map_book
 
 _ASIDE = ("mask", "moving")  # masks, not densities
@@ -25,7 +26,7 @@ _MOST = 6  # of such series
 
 
 def report_maps(
-    reported: Reported, config: ReportConfig, blobs: Blobs
+    reported: Reported, config: ReportConfig, blobs: Blobs, compared: Beside
 ) -> tuple[dict[str, Any] | None, list[dict[str, Any]], list[Column]]:
     """Maps, series, and hidden columns of the weights that images have; None, [], [] where the run
     has no map yet."""
@@ -36,7 +37,7 @@ def report_maps(
         return None, [], []
     basis, latent = map_basis(reported, book), _latents(reported)
     series = _series(reported, config, book, basis, latent)
-    series.append(_own_maps(reported, book))
+    series += [_own_maps(reported, book), *compared.series(book)]
     volume = reported.base.volume(main).data
     at, hidden = _tie(reported, basis, latent, series, book)
     first = book.add(main, volume)
@@ -53,10 +54,10 @@ def _latents(reported: Reported):
 
 
 def _series(reported: Reported, config, book: MapBook, basis: MixBasis | None, latent):
-    root = reported.folder("analysis")
     by_model = analysis_summary(reported).get("maps_by", "model") == "model"
     found = []
-    for folder in series_folders(root):
+    roots = dict.fromkeys((reported.run.path / "analysis", reported.base.path / "analysis"))
+    for root, folder in ((place, folder) for place in roots for folder in series_folders(place)):
         # Other maps than the model's are shown as they are.
         named = folder.name.startswith("component") or folder.name in ("path", "clusters")
         exact = basis if by_model and named else None

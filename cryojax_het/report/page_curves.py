@@ -15,7 +15,7 @@ _MOST_LINES, _MOST_CHARTS = 8, 9
 _UNITS = {"log_likelihood": "nats per image", "gain": "nats per image", "loss": "nats per image"}
 _UNITS |= {"divergence": "nats", "resolution": "Å", "unmasked_resolution": "Å"}
 _UNITS |= {"energy": "nats", "entropy": "nats", "power": "share of the mean's"}
-_HIDDEN = ("step", "time", "not_finite", "sweeps", "loader_wait_share", "fsc")
+_HIDDEN = ("step", "time", "not_finite", "sweeps", "loader_wait_share", "fsc", "factor")
 _FREQUENCY = {"label": "spatial frequency (1/Å)", "frequency": True}
 _FSC = {"label": "FSC", "range": [-0.05, 1.05]}
 _THRESHOLDS = [{"y": 0.143, "label": "0.143"}, {"y": 0.5, "label": "0.5"}]
@@ -30,7 +30,11 @@ def convergence_charts(metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, A
         width = max((len(_numbers(line[name])) for line in lines), default=0)
         if not 0 < width <= _MOST_LINES:
             continue
-        steps = [line["step"] for line in lines]
+        if len(lines) < 2:
+            continue
+        # Stages number their steps apart from each other: what was logged is counted.
+        staged = any("stage" in line for line in metrics)
+        steps = [metrics.index(line) + 1 if staged else line["step"] for line in lines]
         curves = []
         for k in range(width):
             held = [(_numbers(line[name]) + [None] * width)[k] for line in lines]
@@ -38,8 +42,15 @@ def convergence_charts(metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, A
             curves.append({"name": label, "x": steps, "y": held, "points": len(lines) < 40})
         title, unit = name.replace("_", " "), _UNITS.get(name)
         label = f"{title} ({unit})" if unit else title
-        charts.append(_chart(title, {"label": "step"}, {"label": label}, curves))
+        x = {"label": "line of the log, over all stages" if staged else "step"}
+        charts.append(_chart(title, x, {"label": label, "log": _steep(curves)}, curves))
     return charts[:_MOST_CHARTS]
+
+
+def _steep(curves: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether only a logarithmic axis shows more than the start."""
+    values = np.array([y for curve in curves for y in curve["y"] if y is not None])
+    return bool(np.all(values > 0) and values.max() > 50 * np.median(values))
 
 
 def _numbers(value: Any) -> list[float]:

@@ -16,7 +16,7 @@ def run_facts(run: RunFolder, method: str) -> list[tuple[str, Any]]:
     """Names and values: method, status, time, and the numbers of the run's summary."""
     record = run.record()
     facts: list[tuple[str, Any]] = [("method", method), ("status", record["status"])]
-    facts.append(("started", record["started"].replace("T", " ").replace("Z", " UTC")))
+    facts.append(("started", record["started"][:16].replace("T", " ") + " UTC"))
     summary = record.get("summary") or {}
     took = summary.get("seconds") or _between(record)
     if took is not None:

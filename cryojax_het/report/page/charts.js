@@ -31,7 +31,7 @@ function drawChart(holder, chart) {
   const ticks = chart.x.frequency ? resolutionTicks(chart) : {};
   const layout = {
     font: FONT, margin: { l: 58, r: 14, t: several ? 34 : 12, b: 46 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-    xaxis: axisLook(chart.x.label, ticks), yaxis: axisLook(chart.y.label, chart.y.range ? { range: chart.y.range } : {}),
+    xaxis: axisLook(chart.x.label, ticks), yaxis: axisLook(chart.y.label, chart.y.range ? { range: chart.y.range } : chart.y.log ? { type: "log", dtick: 1 } : {}),
     showlegend: several, legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 12 } },
     shapes: (chart.marks || []).map((mark) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: mark.y, y1: mark.y, line: { color: "#a9b0b7", width: 1, dash: "dot" } })),
     annotations: (chart.marks || []).map((mark) => ({ text: mark.label, xref: "paper", x: 1, xanchor: "right", y: mark.y, yanchor: "bottom", showarrow: false, font: { size: 11, color: "#8b939d" } })),

@@ -28,7 +28,7 @@ vec3 lit(vec3 normal, float depth) {
   float fill = max(dot(normal, normalize(vec3(0.7, -0.2, 0.5))), 0.0);
   float facing = max(normal.z, 0.0);
   float gleam = pow(max(dot(normal, normalize(vec3(-0.2, 0.35, 0.95))), 0.0), 28.0);
-  vec3 shade = tint * (0.42 + 0.62 * key + 0.20 * fill) * (0.74 + 0.26 * facing) + 0.12 * gleam;
+  vec3 shade = tint * (0.42 + 0.56 * key + 0.20 * fill) * (0.74 + 0.26 * facing) + 0.12 * gleam;
   // What lies further back is paler.
   return mix(shade, vec3(0.96, 0.965, 0.97), 0.34 * smoothstep(-0.1, 1.1, depth));
 }
