@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs clean
 
 demo: .venv/viz
 	$(BIN)/cryojax-het demo -o demo
@@ -16,8 +16,13 @@ check: .venv/dev
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 
+# Needs no network once it is installed. The site is in site/, for a browser or any web server.
+docs: .venv/docs
+	$(BIN)/python docs/generate.py
+	$(BIN)/python -m zensical build --clean --strict
+
 clean:
-	rm -rf .venv demo
+	rm -rf .venv demo site .cache
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -31,3 +36,7 @@ clean:
 .venv/dev: .venv/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
 	@touch $@ .venv/viz
+
+.venv/docs: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet -e '.[docs]'
+	@touch $@
