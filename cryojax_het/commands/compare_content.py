@@ -34,6 +34,7 @@ def compare_content(config: CompareConfig, blobs: Blobs) -> dict[str, Any]:
     return content | {
         "title": "Compared: " + ", ".join(names),
         "subtitle": shlex.join(command),
+        "factsTitle": "Compared",
         "facts": [("runs", str(len(names))), *_of_images(content)],
         "exploreNote": f"Axes and volumes are those of {names[0]}; latents of the others are "
         "mapped onto its own (affine, least squares). Series of single images show the map that "

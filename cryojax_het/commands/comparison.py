@@ -37,7 +37,8 @@ def agreement_section(runs: Sequence[ComparedRun], maps: dict[str, Any]) -> dict
         charts.append(_matrix("Classes or clusters", runs, labels, "adjusted Rand index"))
     note = (
         "1: the same; 0: chance. On the diagonal of the first, two draws from the run's own "
-        "posteriors: no other run can be expected to agree better."
+        "posteriors: how far the images tell who is near whom. Estimates of two runs can agree "
+        "better than that, since they share the noise of the images."
     )
     found = {"id": "agreement", "title": "Agreement", "note": note}
     return found | {"charts": charts + maps["charts"], "tables": tables + maps["tables"]}

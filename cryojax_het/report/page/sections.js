@@ -12,7 +12,7 @@ function facts(pairs) {
 }
 
 function table(info) {
-  const cell = (value) => (typeof value === "number" ? make("td", { class: "number" }, number(value, 3)) : make("td", {}, value === null ? "none" : String(value)));
+  const cell = (value) => (typeof value === "number" ? make("td", { class: "number" }, number(value, 3)) : make("td", String(value).length > 60 ? { class: "long" } : {}, value === null ? "none" : String(value)));
   return make("div", { class: "scroll" }, info.title ? make("h3", {}, info.title) : null, info.note ? make("p", { class: "note" }, info.note) : null,
     make("table", {}, make("thead", {}, make("tr", {}, ...info.head.map((text) => make("th", {}, text)))), make("tbody", {}, ...info.rows.map((row) => make("tr", {}, ...row.map(cell))))));
 }
@@ -48,7 +48,7 @@ function visit(row, explorer) {
 
 function parts(content, explorer) {
   const found = [];
-  found.push(section("run", "Run", facts(content.facts), content.notes.length ? make("div", { class: "hints" }, make("ul", {}, ...content.notes.map((text) => make("li", {}, text)))) : null));
+  found.push(section("run", content.factsTitle || "Run", facts(content.facts), content.notes.length ? make("div", { class: "hints" }, make("ul", {}, ...content.notes.map((text) => make("li", {}, text)))) : null));
   if (content.particles || content.maps) found.push(section("explore", content.exploreTitle, content.exploreNote ? make("p", { class: "note" }, content.exploreNote) : null, explorer.element));
   for (const part of content.sections) {
     const children = [part.note ? make("p", { class: "note" }, part.note) : null];
