@@ -16,7 +16,8 @@ check: .venv/dev
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 
-# Needs no network once it is installed. The site is in site/, for a browser or any web server.
+# Needs no network once it is installed. The site is in site/; its search needs a server:
+# python -m http.server -d site
 docs: .venv/docs
 	$(BIN)/python docs/generate.py
 	$(BIN)/python -m zensical build --clean --strict
