@@ -31,7 +31,7 @@ class Scatter {
     if (!this.ready) {
       this.ready = true;
       this.plot.on("plotly_relayout", () => this.overlay());
-      this.plot.on("plotly_selected", (event) => event && event.points && this.handlers.lasso(event.points.map((point) => point.pointIndex)));
+      this.plot.on("plotly_selected", (event) => event && event.points && !this.clearing && this.handlers.lasso(event.points.map((point) => point.pointIndex)));
       new ResizeObserver(() => this.overlay()).observe(this.element);
     }
     this.mark = null;
@@ -47,8 +47,11 @@ class Scatter {
 
   async select(rows) {
     this.selected = rows;
+    // Taking the drawn outline away counts as a selection of nothing, which is not what is meant.
+    this.clearing = true;
+    if ((this.plot.layout.selections || []).length) await Plotly.relayout(this.plot, { selections: [] });
     await Plotly.restyle(this.plot, { selectedpoints: [rows] });
-    await Plotly.relayout(this.plot, { selections: [] });
+    this.clearing = false;
   }
 
   use(mode) {
