@@ -8,10 +8,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ..structures.atoms import Atoms
-from ..structures.collectivity import collectivity
+from ..structures.collective_modes import collective_modes, usual_reach
 from ..structures.cutoff import holding_network
-from ..structures.mode_solver import suited_solver
-from ..structures.modes import Modes, normal_modes
+from ..structures.modes import Modes
 from ..structures.nearest_nodes import nearest_nodes
 from ..structures.network import Network, UniformSprings
 from ..structures.partition import residue_numbers
@@ -20,9 +19,6 @@ from .mixture_settings import MixtureSettings
 
 LOG = logging.getLogger("cryojax_het")
 _RESIDUES = 15.0  # Å: cutoff for one node to a residue
-_HELD_BY = 8  # neighbours that a pseudo-atom has within the cutoff, but for one in twenty
-_COLLECTIVE = 0.15  # below it a mode is a dangling end
-_SPARE = 20  # modes looked at beyond those wanted, for each one found
 
 
 @final
@@ -64,12 +60,8 @@ def basis_of_structure(reference: Reference, count: int, cutoff: float | None) -
 def basis_of_map(reference: Reference, count: int, cutoff: float | None) -> ModeBasis:
     """Every pseudo-atom is a node. The cutoff is the least that holds them together, from where all
     but one in twenty have eight neighbours, or the one given."""
-    from scipy.spatial import KDTree
-
     positions = reference.atoms.positions
-    near = min(_HELD_BY, len(positions) - 1)
-    apart = np.asarray(KDTree(positions).query(positions, near + 1)[0])[:, -1]
-    network = _network(positions, cutoff, float(np.quantile(apart, 0.95)))
+    network = _network(positions, cutoff, usual_reach(positions))
     modes, share, dropped = collective_modes(network, count)
     return _basis(reference, network, modes, modes.vectors, (share, dropped))
 
@@ -82,25 +74,6 @@ def residue_nodes(atoms: Atoms) -> Int[np.ndarray, " n"]:
     return order[np.unique(residue[order], return_index=True)[1]].astype(np.int64)
 
 
-def collective_modes(network: Network, count: int) -> tuple[Modes, Float[np.ndarray, " k"], int]:
-    """The `count` softest modes of collectivity 0.15 or more, that of each, and how many softer
-    ones are left out: ends that dangle. `ValueError` where there are not so many."""
-    nodes = len(network.positions)
-    most = min(count + _SPARE * count, 3 * nodes - 6)
-    found = normal_modes(network, most, suited_solver(nodes))
-    share = collectivity(found.vectors)
-    kept = np.flatnonzero(share >= _COLLECTIVE)[:count]
-    if len(kept) < count:
-        raise ValueError(
-            f"Only {len(kept)} of the {most} softest modes move a good part of the molecule: ask "
-            "for fewer by `--modes`, or a longer `--cutoff`."
-        )
-    dropped = int(kept[-1] + 1 - count)
-    if dropped:
-        LOG.info("%d soft modes of dangling ends are left out.", dropped)
-    return Modes(found.eigenvalues[kept], found.vectors[kept]), share[kept], dropped
-
-
 def _network(positions, cutoff: float | None, shortest: float) -> Network:
     if cutoff is None:
         return holding_network(positions, shortest)
@@ -110,6 +83,8 @@ def _network(positions, cutoff: float | None, shortest: float) -> Network:
 def _basis(reference: Reference, network: Network, modes: Modes, moved, about) -> ModeBasis:
     """Of vectors `moved` of each atom, their means over the atoms of each Gaussian."""
     share, dropped = about
+    if dropped:
+        LOG.info("%d soft modes of dangling ends are left out.", dropped)
     count = len(reference.mixture.amplitudes)
     members = np.bincount(reference.follows, minlength=count)
     mean = lambda column: np.bincount(reference.follows, column, count) / members

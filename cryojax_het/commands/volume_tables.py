@@ -44,7 +44,7 @@ def gathered(run: FittedRun) -> Gathered:
     grid = FourierGrid(data.stored, data.pixel_size).crop(data.size)
     groups, of_group = half_groups(run.cloud.whitened(), half, _count(run, data))
     batch = min(_BATCH, max(1, int(np.bincount(groups[groups >= 0]).max())))
-    loader = _loader(run, data, batch)
+    loader = run_loader(run, data, batch)
     how = ColouredNoise(_real(noise)), grid, quadratic()
     tables = gather(loader.batches, groups, len(of_group), batch, how, "images near each latent")
     signal = consensus_signal(tables, of_group, mask)
@@ -57,7 +57,8 @@ def _count(run: FittedRun, data: Data) -> int:
     return group_count(len(run.cloud), 4 * float(cells))
 
 
-def _loader(run: FittedRun, data: Data, batch: int) -> Loader:
+def run_loader(run: FittedRun, data: Data, batch: int) -> Loader:
+    """The images of a run with the poses and contrasts that it found."""
     table = run.folder.latents()
     named = [np.array(table.read(name)) for name in ("rotation", "shift", "contrast")]
     latents = HostLatents(np.zeros((len(run.cloud), 0), np.float32), *named)

@@ -13,7 +13,7 @@ import pytest
 from cryojax_het.cli import main
 from cryojax_het.commands.fit_modes import ModesConfig, fit_modes
 from cryojax_het.commands.mixture_reference import GRAINS
-from cryojax_het.commands.mode_basis import collective_modes, residue_nodes
+from cryojax_het.commands.mode_basis import residue_nodes
 from cryojax_het.imaging import rotation as so3
 from cryojax_het.imaging.grid import FourierGrid
 from cryojax_het.imaging.image import Latents, render
@@ -25,6 +25,7 @@ from cryojax_het.particles.stack_writer import StackWriter
 from cryojax_het.results.mixture_store import load_mixture
 from cryojax_het.results.run import RunFolder
 from cryojax_het.structures.beads import beads
+from cryojax_het.structures.collective_modes import collective_modes
 from cryojax_het.structures.network import UniformSprings
 from cryojax_het.volumes.displaced import DisplacedMixture
 from cryojax_het.volumes.gaussian_mixture import by_width

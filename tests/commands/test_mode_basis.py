@@ -7,10 +7,10 @@ from cryojax_het.commands.mixture_reference import Reference, mixture_of
 from cryojax_het.commands.mode_basis import (
     basis_of_map,
     basis_of_structure,
-    collective_modes,
     residue_nodes,
 )
 from cryojax_het.structures.atoms import Atoms, joined
+from cryojax_het.structures.collective_modes import collective_modes
 from cryojax_het.structures.network import UniformSprings
 
 from .mixture_world import RESIDUES, chain
