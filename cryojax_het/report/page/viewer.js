@@ -8,7 +8,7 @@ class Viewer {
     this.zoom = 1;
     this.centre = [0, 0];
     this.level = info.level;
-    this.coarse = 1;
+    this.coarse = 2; // until it is known how fast drawing is
     this.canvas = make("canvas", { tabindex: "0", role: "img", "aria-label": "Density surface. Drag or arrow keys turn it, wheel or plus and minus zoom." });
     this.scale = make("div", { class: "scale" });
     this.element = make("div", { class: "view" }, this.canvas, this.scale);
@@ -21,7 +21,7 @@ class Viewer {
     }
     this.prepare();
     this.listen();
-    new ResizeObserver(() => this.draw()).observe(this.element);
+    new ResizeObserver(() => this.filled && this.draw()).observe(this.element);
   }
 
   prepare() {
@@ -50,6 +50,7 @@ class Viewer {
     if (!this.gl) return;
     const [z, y, x] = this.info.shape, gl = this.gl;
     gl.texSubImage3D(gl.TEXTURE_3D, 0, 0, 0, 0, x, y, z, gl.RED, gl.UNSIGNED_BYTE, bytes);
+    this.filled = true;
     this.moving();
   }
 
