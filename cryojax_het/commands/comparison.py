@@ -58,7 +58,7 @@ def _of_latents(runs: Sequence[ComparedRun]):
             draws = [redrawn(key, one.latent, one.covariance) for key in (0, 1)]
             shares[i, i] = _overlap(*draws)[0].share()
         for j, other in enumerate(runs[:i]):
-            if one.latent is None or other.latent is None:
+            if one.latent is None or other.latent is None or _classes_alone(one, other):
                 continue
             score, spread = _overlap(other.latent, one.latent)
             shares[i, j] = shares[j, i] = score.share()
@@ -70,6 +70,13 @@ def _of_latents(runs: Sequence[ComparedRun]):
             name = f"{other.name}, {one.name}"
             rows.append([name, score.value, spread, score.chance, canonical, linear])
     return shares, rows
+
+
+def _classes_alone(*runs: ComparedRun) -> bool:
+    """Whether a latent has so few places that most neighbours are at the same one: drawn by lot,
+    they could not agree; labels tell what there is to tell."""
+    latents = [run.latent for run in runs if run.latent is not None]
+    return any(len(np.unique(latent, axis=0)) <= _NEIGHBOURS for latent in latents)
 
 
 def _known(first, second):

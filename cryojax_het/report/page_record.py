@@ -25,7 +25,9 @@ def run_facts(run: RunFolder, method: str) -> list[tuple[str, Any]]:
     numbers = {
         name: value
         for name, value in summary.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and name != "seconds"
+        if isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and name not in ("seconds", "seed")
     }
     for name, value in list(numbers.items())[:_SHOWN]:
         unit = _UNITS.get(next((k for k in _UNITS if name.startswith(k)), ""))
