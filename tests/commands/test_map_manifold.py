@@ -69,7 +69,7 @@ def test_the_first_coordinate_is_the_angle(maps, tmp_path, by):
 def test_maps_of_a_runs_resampled_images(tmp_path):
     made = synthetic(tmp_path, count=240)
     line = ["map-manifold", str(made.path), "--by", "alphacryo4d", "--clusters", "3"]
-    assert main([*line, "--folds", "3", "--states", "3", "--epochs", "1"]) == 0
+    assert main([*line, "--folds", "3", "--states", "3", "--epochs", "1", "--size", "8"]) == 0
     out = made.path / "analysis" / "manifolds" / "alphacryo4d"
     member, counts = np.load(out / "maps" / "member.npy"), np.load(out / "maps" / "counts.npy")
     assert member.shape == (3, 240)
@@ -90,7 +90,7 @@ def test_resampled_maps_are_those_of_their_images(tmp_path):
     """Clusters along one latent: the maps follow the model's at the mean latents."""
     made = synthetic(tmp_path, count=240, noise=0.3)
     line = ["map-manifold", str(made.path), "--by", "alphacryo4d", "--clusters", "2"]
-    assert main([*line, "--folds", "3", "--states", "2", "--epochs", "1"]) == 0
+    assert main([*line, "--folds", "3", "--states", "2", "--epochs", "1", "--size", "8"]) == 0
     out = made.path / "analysis" / "manifolds" / "alphacryo4d" / "maps"
     latents = np.load(out / "latents.npy")
     maps = np.stack([read_volume(path).data for path in sorted(out.glob("map_*.mrc"))])
