@@ -57,7 +57,6 @@ class Viewer {
   moving() {
     // Coarser pixels while something moves where drawing is slow; full ones when it rests.
     clearTimeout(this.rest);
-    this.rest = setTimeout(() => this.draw(), 160);
     if (this.waiting) return;
     this.waiting = true;
     requestAnimationFrame(() => {
@@ -68,6 +67,7 @@ class Viewer {
       const took = performance.now() - start;
       if (took > 45) this.coarse = Math.min(5, this.coarse * 1.3);
       else if (took < 16) this.coarse = Math.max(1, this.coarse / 1.1);
+      this.rest = setTimeout(() => this.draw(), 160);
     });
   }
 
