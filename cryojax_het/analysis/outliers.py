@@ -57,10 +57,10 @@ class ImageScores:
         return np.hypot(short, np.minimum(left, short))
 
     def flagged(self, threshold: float = 4.0) -> Bool[np.ndarray, " n"]:
-        """Whether an image is taken for junk: `junk` above the threshold, or a contrast beyond
-        `CONTRAST_RANGE`."""
+        """Whether an image is taken for junk: `junk` above the threshold, a contrast beyond
+        `CONTRAST_RANGE`, or no scores."""
         low, high = CONTRAST_RANGE
-        beyond = (self.contrast < low) | (self.contrast > high)
+        beyond = ~((self.contrast >= low) & (self.contrast <= high))
         return (self.junk() > threshold) | beyond
 
     def columns(self) -> dict[str, Float[np.ndarray, " n"]]:
@@ -75,16 +75,17 @@ def score_images(
     products: ImageProducts, posteriors: LatentPosteriors, group: Int[np.ndarray, " n"]
 ) -> ImageScores:
     """Scores of all images; `group`: optics group of each, whose noise is scaled so that the median
-    image has the χ² it should.
+    image has the χ² it should. Rows of `products` that are NaN throughout, of images that were left
+    out, have NaN for scores.
 
     Medians and spreads are those of good images: of all at first, then, a few times, of those that
     are not flagged, since a fifth of junk on one side would move them.
 
     Raises `ValueError` where an image has no numbers, or the model does not fit the median one.
     """
-    as_points(products.observed, "products")
+    good = ~np.isnan(products.observed).all(axis=1)
+    as_points(np.where(good[:, None], products.observed, 0.0), "products")
     rarity = _mahalanobis(posteriors.mean), log_density(posteriors.mean)
-    good = np.ones(len(products), bool)
     for _ in range(_ROUNDS):
         scores = _score(products, group, good, rarity)
         unflagged = ~scores.flagged()

@@ -5,6 +5,7 @@ With `a = ⟨x, x⟩`, `b = Re⟨x, y⟩`, inner products weighted by the noise'
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.special import log_ndtr
 from jaxtyping import Array, Complex, Float
 
 from .grid import FourierGrid
@@ -26,6 +27,28 @@ def log_marginal_contrast(
     a = jnp.sum(precision * (mean.real**2 + mean.imag**2))
     b = jnp.sum(precision * (mean.conj() * observed).real)
     return noise.log_prob(observed, jnp.zeros_like(mean), grid) + contrast_gain(a, b, prior)
+
+
+def log_marginal_positive_contrast(
+    noise: AbstractGaussianNoise,
+    observed: Complex[Array, "y x"],
+    mean: Complex[Array, "y x"],
+    prior: tuple[Float[Array, ""], Float[Array, ""]],
+    grid: FourierGrid,
+) -> Float[Array, ""]:
+    """`log_marginal_contrast` with `N(μ, ρ²)` cut off below a contrast of 0.
+
+    `... + log Φ((ρ²b + μ) / (ρ √(1 + ρ²a))) - log Φ(μ/ρ)`: next to nothing where mean and image
+    agree, and what keeps a volume that is learned from settling upside down, seen at negative
+    contrasts, which the whole normal allows.
+    """
+    precision = noise.precision(grid)
+    a = jnp.sum(precision * (mean.real**2 + mean.imag**2))
+    b = jnp.sum(precision * (mean.conj() * observed).real)
+    centre, width = prior[0], jnp.maximum(prior[1], 1e-6)  # at 0 the contrast is known
+    inside = log_ndtr((width**2 * b + centre) / (width * jnp.sqrt(1 + width**2 * a)))
+    whole = log_marginal_contrast(noise, observed, mean, prior, grid)
+    return whole + inside - log_ndtr(centre / width)
 
 
 def contrast_posterior(

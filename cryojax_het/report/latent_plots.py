@@ -129,13 +129,14 @@ def plot_outliers(
 ) -> None:
     """What junk is told by, what rarity is, and the junk score; `rows` are drawn as dots."""
     figure, [[left, middle, right]] = new_figure(11.0, 3.3, (1, 3))
+    junk = scores.junk()  # NaN where an image was left out
     for colour, name, inside in (("C0", "kept", ~flagged), ("C3", "flagged", flagged)):
         some = rows[inside[rows]]
         dots = {"s": 4, "color": colour, "alpha": 0.5, "linewidths": 0, "rasterized": True}
         left.scatter(scores.contrast_deviation[some], scores.residual_excess[some], **dots)
         middle.scatter(scores.mahalanobis[some], scores.particle_ratio[some], **dots)
         right.hist(
-            np.minimum(scores.junk()[inside], 20),
+            np.minimum(junk[inside & ~np.isnan(junk)], 20),
             np.linspace(0, 20, 61),
             color=colour,
             alpha=0.6,
@@ -144,8 +145,8 @@ def plot_outliers(
     # Where the score is the threshold: the residual counts up to the missing contrast.
     angle = np.linspace(0.75 * np.pi, np.pi, 50)
     arc = threshold * np.stack([np.cos(angle), np.sin(angle)])
-    top = [[arc[0, 0]], [np.max(scores.residual_excess)]]
-    bottom = [[-threshold], [np.min(scores.residual_excess)]]
+    top = [[arc[0, 0]], [np.nanmax(scores.residual_excess)]]
+    bottom = [[-threshold], [np.nanmin(scores.residual_excess)]]
     left.plot(*np.concatenate([top, arc, bottom], axis=1), color="0.3", lw=0.8)
     left.set(xlabel="contrast, deviations from the median", ylabel="excess of the residual")
     middle.set(xlabel="latent, Mahalanobis distance (rarity)", yscale="symlog")

@@ -134,3 +134,16 @@ def test_images_of_the_other_sign_are_an_error():
             posteriors(rng.normal(size=(100, 1))),
             np.zeros(100, np.int64),
         )
+
+
+def test_images_that_were_left_out_have_no_scores_and_are_flagged():
+    rng = np.random.default_rng(2)
+    there = products(rng, np.ones(300), 1 + 0.1 * rng.normal(size=300))
+    blank = np.isin(np.arange(300), [3, 40])
+    names = ("observed", "cross", "power", "neutral_cross", "neutral_power")
+    gone = {n: np.where(blank[:, None], np.float32(np.nan), getattr(there, n)) for n in names}
+    latents = posteriors(rng.normal(size=(300, 2)))
+    scores = score_images(replace(there, **gone), latents, np.zeros(300, np.int64))
+    assert scores.flagged()[blank].all()
+    np.testing.assert_array_equal(np.isnan(scores.junk()), blank)
+    assert scores.flagged()[~blank].mean() < 0.05

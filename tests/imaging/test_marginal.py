@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.special import logsumexp
 
 from cryojax_het.imaging import marginal
@@ -52,6 +53,36 @@ def test_contrast_integrated_out(noise):
     _, terms = along_contrast(noise, observed, mean)
     got = jax.jit(marginal.log_marginal_contrast)(noise, observed, mean, PRIOR, GRID)
     assert float(got) == pytest.approx(logsumexp(terms), abs=1e-8)
+
+
+@each_noise
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_positive_contrast_integrated_out(noise, sign):
+    observed, mean = images(noise)
+    observed = 0.05 * sign * observed  # faint, so that the cut counts
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    s, dense = 2.5 * (nodes + 1), 2.5 * weights
+    centre, width = map(float, PRIOR)
+    prior = stats.truncnorm(-centre / width, np.inf, centre, width).logpdf(s)
+    terms = np.asarray(at_contrasts(noise, observed, mean, jnp.asarray(s))) + prior
+    got = jax.jit(marginal.log_marginal_positive_contrast)(noise, observed, mean, PRIOR, GRID)
+    assert float(got) == pytest.approx(logsumexp(terms, b=dense), abs=1e-7)
+
+
+def test_an_image_turned_dark_is_told_by_the_positive_contrast():
+    observed, mean = images(NOISES["white"])
+    slope = jax.grad(
+        lambda s: marginal.log_marginal_positive_contrast(
+            NOISES["white"], observed, s * mean, PRIOR, GRID
+        )
+    )
+    assert all(float(slope(s)) > 0 for s in (-10.0, -1.0, -0.1))
+    known = (jnp.float64(1.0), jnp.float64(0.0))
+    args = (NOISES["white"], observed, mean, known, GRID)
+    got = jax.value_and_grad(marginal.log_marginal_positive_contrast, 2)(*args)
+    want = jax.value_and_grad(marginal.log_marginal_contrast, 2)(*args)
+    np.testing.assert_allclose(got[0], want[0])
+    np.testing.assert_allclose(got[1], want[1])
 
 
 @each_noise

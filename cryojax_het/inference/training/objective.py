@@ -9,7 +9,7 @@ from jaxtyping import Array, Complex, Float, PRNGKeyArray
 
 from ...imaging.grid import FourierGrid
 from ...imaging.image import Batch, Latents, render
-from ...imaging.marginal import log_marginal_contrast
+from ...imaging.marginal import log_marginal_positive_contrast
 from ...imaging.noise import AbstractGaussianNoise
 from ...imaging.optics import Optics
 from ..model import Model
@@ -62,7 +62,8 @@ def gain(
     seen: tuple[Complex[Array, "y x"], Latents, Optics],
     grid: FourierGrid,
 ) -> Float[Array, ""]:
-    """`log p(y | z) - log p(y | no particle)` of one image, its contrast integrated over.
+    """`log p(y | z) - log p(y | no particle)` of one image, its contrast, which is positive,
+    integrated over.
 
     - `known`: noise, and the prior that has the contrast's; `seen`: image, latents, optics.
     """
@@ -72,7 +73,7 @@ def gain(
     rendered = render(volume, unit, optics, grid)
     contrast = (prior.contrast_mean, prior.contrast_width)
     nothing = own.log_prob(image, jnp.zeros_like(image), grid)
-    return log_marginal_contrast(own, image, rendered, contrast, grid) - nothing
+    return log_marginal_positive_contrast(own, image, rendered, contrast, grid) - nothing
 
 
 def expected_loss(
