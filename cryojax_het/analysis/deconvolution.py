@@ -65,10 +65,11 @@ class Deconvolution:
             for draw in draws
         ]
         value = lambda energy: (_normalised(energy) / grid.cell).reshape(grid.shape)
-        low = high = None
-        if again:
-            low, high = np.quantile([value(energy) for energy in again], (0.05, 0.95), axis=0)
-        return Density(grid=grid, value=value(best), low=low, high=high)
+        if not again:
+            return Density(grid=grid, value=value(best))
+        held = np.stack([value(energy) for energy in again])
+        low, high = np.quantile(held, (0.05, 0.95), axis=0)
+        return Density(grid=grid, value=value(best), low=low, high=high, draws=held)
 
     def _choose(self, likelihood, penalty, start, rng) -> tuple[float, Float[np.ndarray, " m"]]:
         """The stiffness, and a free energy near the one it implies."""

@@ -128,12 +128,14 @@ def latent_grid_of(points: Float[np.ndarray, "n d"], nodes: int) -> LatentGrid:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Density:
-    """A density on a grid; `low` and `high`: where 90 % of its resamples lie, None without any."""
+    """A density on a grid; `draws`: its resamples, `low` and `high`: where 90 % of them lie, None
+    without any."""
 
     grid: LatentGrid
     value: Float[np.ndarray, "*shape"]
     low: Float[np.ndarray, "*shape"] | None = None
     high: Float[np.ndarray, "*shape"] | None = None
+    draws: Float[np.ndarray, "r *shape"] | None = None
 
     def free_energy(self) -> Float[np.ndarray, "*shape"]:
         """`-ln p` in k_B T over its least value; infinite where the density is 0."""

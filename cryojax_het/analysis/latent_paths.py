@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 
 from .chance import as_points, some_rows
 from .density import LatentPosteriors
+from .posterior_distances import squared_distances
 
 
 def component_path(
@@ -77,7 +78,7 @@ class DensityGeodesic:
         first, last = np.searchsorted(rows, [start, end])
         visited = self._visited(posteriors.take(rows), int(first), int(last))
         nodes = _smoothed(posteriors.mean[rows[visited]].astype(np.float64))
-        return GeodesicPath(images=rows[visited], latent=_evenly(nodes, points))
+        return GeodesicPath(images=rows[visited], latent=evenly(nodes, points))
 
     def _visited(self, posteriors, first, last) -> Int[np.ndarray, " v"]:
         from scipy.sparse.csgraph import dijkstra
@@ -104,22 +105,10 @@ class DensityGeodesic:
         one = np.repeat(np.arange(len(mean)), neighbours + 1)
         other = near.ravel()
         one, other = one[one != other], other[one != other]
-        length = np.sqrt(_squared_distances(posteriors, one, other))
+        length = np.sqrt(squared_distances(posteriors, posteriors, one, other))
         # A zero would be no edge at all.
         cost = np.maximum(length, 1e-6) ** self.power
         return csr_array((cost, (one, other)), shape=(len(mean),) * 2)
-
-
-def _squared_distances(posteriors, one, other) -> Float[np.ndarray, " e"]:
-    squared = np.empty(len(one))
-    for part in np.array_split(np.arange(len(one)), max(len(one) // 100_000, 1)):
-        a, b = one[part], other[part]
-        step = (posteriors.mean[a] - posteriors.mean[b]).astype(np.float64)
-        spread = posteriors.covariance[a].astype(np.float64) + posteriors.covariance[b]
-        squared[part] = np.einsum(
-            "ei,ei->e", step, np.linalg.solve(spread, step[..., None])[..., 0]
-        )
-    return squared
 
 
 def _smoothed(nodes: Float[np.ndarray, "v d"]) -> Float[np.ndarray, "v d"]:
@@ -131,7 +120,8 @@ def _smoothed(nodes: Float[np.ndarray, "v d"]) -> Float[np.ndarray, "v d"]:
     return smooth
 
 
-def _evenly(nodes: Float[np.ndarray, "v d"], points: int) -> Float[np.ndarray, "m d"]:
+def evenly(nodes: Float[np.ndarray, "v d"], points: int) -> Float[np.ndarray, "m d"]:
+    """`points` evenly along the line through the nodes. `ValueError` for less than 2."""
     if points < 2:
         raise ValueError(f"A path has 2 points or more. Got {points}.")
     lengths = np.linalg.norm(np.diff(nodes, axis=0), axis=1)
