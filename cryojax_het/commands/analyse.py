@@ -9,7 +9,8 @@ ABOUT = """Analyse what a fit found: maps along its latents, free energies, clus
 
 Everything goes to RUN/analysis: component_01/map_000.mrc, ... along each component, path/ along the
 density of images, clusters/ at the images nearest to k-means centres, subsets/ (STAR or .cs of the
-kept images and of each cluster), image_scores.csv, landscape_01.csv, ..., summary.json, figures.
+kept images and of each cluster), embeddings/, image_scores.csv, landscape_01.csv, ...,
+summary.json, figures.
 
 A series opens in ChimeraX by: open RUN/analysis/component_01/map_*.mrc vseries true
 
@@ -17,7 +18,7 @@ examples:
   cryojax-het analyse run1
   cryojax-het analyse run1 --clusters 10 --maps 20 --masked
   cryojax-het analyse run1 --path 12 4031
-  cryojax-het analyse run1 --no-scores
+  cryojax-het analyse run1 --no-scores --embeddings pca diffusion
 """
 
 
@@ -45,6 +46,9 @@ class AnalyseConfig:
     """Multiply maps by the run's mask."""
     scores: bool = True
     """Look at all images again, for outlier scores; without, none is left out."""
+    embeddings: tuple[Literal["pca", "diffusion", "tsne", "umap"], ...] = ()
+    """Planes that the latents of kept images are laid out in, for `select` and to look at; the last
+    two need scikit-learn and umap-learn."""
     threshold: float = 4.0
     """Junk score from which an image is left out of densities, clusters and subsets."""
     resamples: int = 30

@@ -9,6 +9,7 @@ clusters/                 map_000.mrc at each centre's nearest image; labels.npy
 subsets/                  kept.star, junk.star, cluster_00.star, ... (or .cs)
 landscape_01.csv ...      density and free energy along each component; landscape.npz of two
 image_scores.csv          one row per image
+embeddings/               pca.npy, ... [n, 2], NaN for images not kept
 *.png                     figures
 ```
 """
@@ -37,6 +38,7 @@ from ..analysis.map_series import MapsAt, write_series
 from ..particles.export import export_rows
 from ..results.disk import explained, write_text
 from .analyse import AnalyseConfig
+from .analyse_embeddings import write_embeddings
 from .analyse_run import Analysed, table_format
 from .analyse_scores import Scored
 
@@ -83,6 +85,8 @@ def write_analysis(
         _write_maps(folder, analysed, config, maps, found)
         _write_tables(folder, analysed, scored, found)
         _write_subsets(folder, analysed, scored, found)
+        laid_out = config.embeddings, analysed.posteriors, scored.kept, config.seed
+        write_embeddings(folder / "embeddings", *laid_out)
         _draw(folder, analysed, config, scored, found)
         summary = _summary(analysed, config, scored, found)
         write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")

@@ -29,6 +29,7 @@ def synthetic(tmp_path_factory):
 def analysed(synthetic):
     """The folder that the command leaves."""
     line = ["analyse", str(synthetic.path), "--clusters", "4", "--maps", "5"]
+    line += ["--embeddings", "pca", "diffusion"]
     assert main([*line, "--resamples", "2"]) == 0
     return synthetic.path / "analysis"
 
@@ -99,6 +100,14 @@ def test_tables_of_free_energies(analysed):
     assert (low <= high).all()
     with np.load(analysed / "landscape.npz") as plane:
         assert plane["molecules"].shape == (len(plane["z_1"]), len(plane["z_2"]))
+
+
+def test_embeddings_have_a_row_for_each_image(analysed):
+    flagged = scores_of(analysed)["flagged"] > 0
+    for name in ("pca", "diffusion"):
+        plane = np.load(analysed / "embeddings" / f"{name}.npy")
+        assert plane.shape == (COUNT, 2)
+        np.testing.assert_array_equal(np.isfinite(plane).all(axis=1), ~flagged)
 
 
 def test_figures_are_there(analysed):
