@@ -8,9 +8,9 @@ from typing import Any, Literal, final
 ABOUT = """Analyse what a fit found: maps along its latents, free energies, clusters, outliers.
 
 Everything goes to RUN/analysis: component_01/map_000.mrc, ... along each component, path/ along the
-density of images, clusters/ at the images nearest to k-means centres, subsets/ (STAR or .cs of the
-kept images and of each cluster), embeddings/, image_scores.csv, landscape_01.csv, ...,
-summary.json, figures.
+density of images, energy_path/ along the least free energy between two wells, where there are two,
+clusters/ at the images nearest to centres, subsets/ (STAR or .cs of the kept images and of each
+cluster), embeddings/, image_scores.csv, landscape_01.csv, ..., summary.json, figures.
 
 A series opens in ChimeraX by: open RUN/analysis/component_01/map_*.mrc vseries true
 
@@ -30,7 +30,11 @@ class AnalyseConfig:
     run: Path
     """Run folder of `cryojax-het fit`; results go to its `analysis` folder."""
     clusters: int = 20
-    """Clusters of the latents, by k-means."""
+    """Clusters of the latents; `dense` finds their number itself, `mixture` up to this many."""
+    clustering: Literal["kmeans", "mixture", "dense"] = "kmeans"
+    """How clusters are found: k-means; a Gaussian mixture, its number by the Bayesian information
+    criterion; places where latents are dense (HDBSCAN), images between them in none. The last two
+    need scikit-learn."""
     components: int = 4
     """Components that maps and free energies are made along, at most: the leading ones of those
     that images tell anything of."""

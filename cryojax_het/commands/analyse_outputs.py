@@ -5,6 +5,8 @@ summary.json              counts, clusters, ends of the path
 component_01/ ...         map_000.mrc, ... along each component of which images tell, by its number
                           in the latents, and latents.npy
 path/                     the same along the density, and images.npy: the images it visits
+energy_path/              the same along the least free energy between two wells, where there are
+energy_path.csv           two: free energy along that, with bands
 clusters/                 map_000.mrc at each centre's nearest image; labels.npy, nearest.npy
 subsets/                  kept.star, junk.star, cluster_00.star, ... (or .cs)
 landscape_01.csv ...      density and free energy along each component; landscape.npz of two
@@ -21,7 +23,7 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from ..analysis.chance import some_rows
 from ..analysis.deconvolution import Deconvolution
@@ -32,13 +34,16 @@ from ..analysis.density import (
     kernel_density,
     latent_grid,
 )
-from ..analysis.latent_clusters import Clusters, find_clusters
+from ..analysis.energy_path import EnergyPath
+from ..analysis.latent_clusters import Clusters
 from ..analysis.latent_paths import DensityGeodesic, GeodesicPath, component_path
 from ..analysis.map_series import MapsAt, write_series
 from ..particles.export import export_rows
 from ..results.disk import explained, write_text
 from .analyse import AnalyseConfig
+from .analyse_clusterings import CLUSTERINGS
 from .analyse_embeddings import write_embeddings
+from .analyse_energy_path import path_between_wells, told_of, write_energy_path
 from .analyse_run import Analysed, table_format
 from .analyse_scores import Scored
 
@@ -65,14 +70,16 @@ class Landscape:
 class Found:
     """All that is computed of the latents of kept images, rows those of the particle file.
 
-    `label`: cluster of every image, -1 for those not kept.
+    `label`: cluster of every image, -1 for those not kept or of none; `kept`: of every image.
     """
 
     clusters: Clusters
     label: Int[np.ndarray, " n"]
+    kept: Bool[np.ndarray, " n"]
     path: GeodesicPath
     lines: list[Landscape]
     plane: Landscape | None
+    between_wells: EnergyPath | None
 
 
 def write_analysis(
@@ -96,7 +103,7 @@ def write_analysis(
 def _find(analysed: Analysed, config: AnalyseConfig, scored: Scored) -> Found:
     kept = np.flatnonzero(scored.kept)
     posteriors = analysed.posteriors.take(kept)
-    inside = find_clusters(posteriors.mean, config.clusters, config.seed)
+    inside = CLUSTERINGS[config.clustering](config).clusters(posteriors)
     label = np.full(len(scored.kept), -1, np.int64)
     label[kept] = inside.label
     clusters = Clusters(label=inside.label, centre=inside.centre, nearest=kept[inside.nearest])
@@ -104,8 +111,15 @@ def _find(analysed: Analysed, config: AnalyseConfig, scored: Scored) -> Found:
     told = posteriors.told(_TOLD)[: config.components].tolist()
     lines = [_landscape(posteriors, (number,), config) for number in told]
     plane = _landscape(posteriors, tuple(told[:2]), config) if len(told) > 1 else None
-    path = _path(analysed, config, scored, ends)
-    return Found(clusters=clusters, label=label, path=path, lines=lines, plane=plane)
+    return Found(
+        clusters=clusters,
+        label=label,
+        kept=scored.kept,
+        path=_path(analysed, config, scored, ends),
+        lines=lines,
+        plane=plane,
+        between_wells=None if plane is None else path_between_wells(plane.molecules),
+    )
 
 
 def _path(analysed, config, scored, ends: tuple[int, int]) -> GeodesicPath:
@@ -125,8 +139,8 @@ def _landscape(posteriors: LatentPosteriors, axes: tuple[int, ...], config) -> L
     limit, nodes = (_LINE_IMAGES, _LINE_NODES) if line else (_PLANE_IMAGES, _PLANE_NODES)
     some = posteriors.take(some_rows(len(posteriors), limit, config.seed)).along(axes)
     grid = latent_grid(some, nodes)
-    # Bands in two dimensions could not be drawn, and steps there take ten times as long.
-    how = Deconvolution(resamples=0, folds=2, steps=60, seed=config.seed)
+    # Steps in two dimensions take ten times as long.
+    how = Deconvolution(resamples=config.resamples, folds=2, steps=60, seed=config.seed)
     if line:
         how = Deconvolution(resamples=config.resamples, seed=config.seed)
     return Landscape(
@@ -141,10 +155,14 @@ def _write_maps(folder: Path, analysed: Analysed, config, maps: MapsAt, found: F
     mean, voxel = analysed.posteriors.mean, analysed.voxel
     for line in found.lines:
         (number,) = line.axes
-        points = component_path(mean[found.label >= 0], number, config.maps)
+        points = component_path(mean[found.kept], number, config.maps)
         write_series(folder / f"component_{number + 1:02d}", points, maps, voxel)
     write_series(folder / "path", found.path.latent, maps, voxel)
     np.save(folder / "path" / "images.npy", found.path.images)
+    if found.plane is not None:
+        axes, kept = found.plane.axes, analysed.posteriors.take(np.flatnonzero(found.kept))
+        makers = maps, config.maps, voxel
+        write_energy_path(folder, found.between_wells, (axes[0], axes[1]), kept, makers)
     write_series(folder / "clusters", mean[found.clusters.nearest], maps, voxel)
     np.save(folder / "clusters" / "labels.npy", found.label)
     np.save(folder / "clusters" / "nearest.npy", found.clusters.nearest)
@@ -229,4 +247,5 @@ def _summary(analysed: Analysed, config, scored: Scored, found: Found) -> dict[s
         "cluster_sizes": found.clusters.sizes().tolist(),
         "cluster_nearest_images": found.clusters.nearest.tolist(),
         "path_images": found.path.images.tolist(),
+        "between_wells": told_of(found.between_wells),
     }

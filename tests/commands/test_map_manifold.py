@@ -81,8 +81,8 @@ def test_maps_of_a_runs_resampled_images(tmp_path):
     for path in (out / "subsets").glob("state_*.star"):
         rows = np.flatnonzero(labels == int(path.stem[-2:]))
         whole, part = read_relion(made.star), read_relion(path)
-        expected = whole.particles.rotation[rows]
-        np.testing.assert_allclose(part.particles.rotation, expected, atol=1e-6)
+        expected = whole.table().rotation[rows]
+        np.testing.assert_allclose(part.table().rotation, expected, atol=1e-6)
     assert (out / "landscape.png").is_file()
 
 

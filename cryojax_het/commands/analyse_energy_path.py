@@ -1,0 +1,69 @@
+"""The path of least free energy between the wells of a run's landscape."""
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..analysis.density import Density, LatentPosteriors
+from ..analysis.energy_path import EnergyPath, StringMethod, with_other_coordinates
+from ..analysis.energy_surface import energy_surface, wells
+from ..analysis.map_series import MapsAt, write_series
+
+LOG = logging.getLogger("cryojax_het")
+
+
+def path_between_wells(density: Density) -> EnergyPath | None:
+    """By the string method, from the deepest well of two coordinates to the next deepest; None
+    where there is but one."""
+    method = StringMethod()
+    if len(wells(energy_surface(density).energy, method.least)) < 2:
+        LOG.info("The landscape has a single well: there is no path between wells.")
+        return None
+    return method.between_wells(density)
+
+
+def write_energy_path(
+    folder: Path,
+    found: EnergyPath | None,
+    axes: tuple[int, int],
+    posteriors: LatentPosteriors,
+    maps: tuple[MapsAt, int, tuple[float, float, float]],
+) -> None:
+    """`energy_path/` with maps along it and `energy_path.csv`; those of an earlier analysis go
+    where there is no path.
+
+    - `axes`: the landscape's coordinates; `maps`: their maker, number and voxel.
+    """
+    series, table = folder / "energy_path", folder / "energy_path.csv"
+    shutil.rmtree(series, ignore_errors=True)
+    table.unlink(missing_ok=True)
+    if found is None:
+        return
+    maker, count, voxel = maps
+    points = found.profile.points
+    some = np.linspace(0, len(points) - 1, count).round().astype(int)
+    write_series(series, with_other_coordinates(points[some], axes, posteriors), maker, voxel)
+    columns = {"along": found.along()}
+    columns |= {f"z_{axis + 1}": column for axis, column in zip(axes, points.T, strict=True)}
+    columns["free_energy"] = found.profile.energy
+    if found.resampled:
+        columns["free_energy_low"], columns["free_energy_high"] = found.band()
+    rows = np.stack(list(columns.values()), axis=1)
+    np.savetxt(table, rows, "%.6g", delimiter=",", header=",".join(columns), comments="")
+
+
+def told_of(found: EnergyPath | None) -> dict[str, Any] | None:
+    """Barrier and difference of the wells, k_B T, with bands of resamples where there are some."""
+    if found is None:
+        return None
+    told: dict[str, Any] = {"barrier": found.profile.barrier}
+    told["difference"] = found.profile.difference
+    if found.resampled:
+        told["barrier_band"], told["difference_band"] = (
+            found.barrier_band(),
+            found.difference_band(),
+        )
+    return told
