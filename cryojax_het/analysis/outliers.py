@@ -83,7 +83,7 @@ def score_images(
 
     Raises `ValueError` where an image has no numbers, or the model does not fit the median one.
     """
-    good = ~np.isnan(products.observed).all(axis=1, keepdims=True)[:, 0]
+    good = np.isnan(products.observed).sum(axis=1) < products.observed.shape[1]
     as_points(np.where(good[:, None], products.observed, 0.0), "products")
     rarity = _mahalanobis(posteriors.mean), log_density(posteriors.mean)
     for _ in range(_ROUNDS):

@@ -6,6 +6,7 @@ has a quarter of the box along each side. Trained to give back the maps it is sh
 Wu et al. 2022, Nat. Commun. 13 (AlphaCryo4D: deep manifold learning of bootstrapped volumes).
 """
 
+import sys
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +15,7 @@ import numpy as np
 import optax
 from flax import linen as nn
 from jaxtyping import Float, PRNGKeyArray
+from tqdm import tqdm
 
 _HELD = 0.1  # share of the maps that are not trained on
 
@@ -111,7 +113,8 @@ def train_autoencoder(
     step = jax.jit(_step(network, optimiser))
     error = jax.jit(lambda parameters, some: _error(network, parameters, some))
     state, losses, apart = optimiser.init(parameters), [], []
-    for epoch in range(course.epochs):
+    passes = range(course.epochs)
+    for epoch in tqdm(passes, desc="autoencoder", unit=" passes", file=sys.stderr):
         rows = np.asarray(jax.random.permutation(jax.random.fold_in(third, epoch), kept))
         parameters, state, loss = _pass(step, (parameters, state), data, rows, course.batch)
         losses.append(loss)
