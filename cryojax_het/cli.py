@@ -1,14 +1,13 @@
 """The command line: `cryojax-het COMMAND ...`. Nothing heavy is imported before a command runs."""
 
 import difflib
-import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 from . import __version__
+from .commands.terminal_messages import terminal_messages
 
 HELP = """usage: cryojax-het COMMAND [options]
 
@@ -260,7 +259,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
 
 def _guarded(command: Callable[[Sequence[str]], None], line: Sequence[str]) -> int:
     try:
-        with _messages():
+        with terminal_messages():
             command(line)
         sys.stdout.flush()
         return 0
@@ -291,35 +290,3 @@ def _sentence(error: BaseException) -> str:
 def _fail(sentence: str) -> int:
     print(f"cryojax-het: error: {sentence}", file=sys.stderr)
     return 2
-
-
-@contextmanager
-def _messages() -> Iterator[None]:
-    """Inside, what the package logs and what is warned of goes to the terminal."""
-    logger, warned = logging.getLogger("cryojax_het"), logging.getLogger("py.warnings")
-    level, handler = logger.level, _Messages()
-    logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
-    warned.addHandler(handler)
-    logging.captureWarnings(True)
-    try:
-        yield
-    finally:
-        logging.captureWarnings(False)
-        warned.removeHandler(handler)
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-
-
-class _Messages(logging.Handler):
-    """Prints above a progress bar that may be running."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        from tqdm import tqdm
-
-        text = record.getMessage()
-        if record.name == "py.warnings":
-            # "file:line: UserWarning: sentence", then a line of source.
-            text = text.splitlines()[0].split("Warning: ", 1)[-1]
-        prefix = "warning: " if record.levelno >= logging.WARNING else ""
-        tqdm.write(prefix + text, file=sys.stderr)

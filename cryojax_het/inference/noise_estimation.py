@@ -45,13 +45,7 @@ def background_noise(
     for group in range(int(groups.max()) + 1):
         rows = np.flatnonzero(groups == group)
         rows = np.sort(rng.permutation(rows)[:SAMPLE])
-        # One shape for every group: one compilation.
-        parts = [np.resize(part, 50) for part in np.split(rows, range(50, len(rows), 50))]
-        found = [np.asarray(spectrum(source.read(part))) for part in parts if len(part)]
-        # Images that the source leaves out are NaN.
-        kept = [s[~np.isnan(s[:, -1])] for s in found]
-        means = [np.mean(s, axis=0) for s in kept if len(s)]
-        spectra.append(np.mean(means, axis=0) if means else None)
+        spectra.append(_mean_over(lambda part: spectrum(source.read(part)), rows))
         counts.append(len(rows))
     known = [(s, c) for s, c in zip(spectra, counts, strict=True) if s is not None]
     if not known:
@@ -65,6 +59,17 @@ def background_noise(
         raise ValueError("The images are constant: there is nothing to reconstruct from.")
     table = np.maximum(table[:, : pixels.size // 2 + 1], FLOOR * power)
     return ColouredNoise(jnp.asarray(table, jnp.float32))
+
+
+def _mean_over(spectra, rows: Int[np.ndarray, " r"]) -> np.ndarray | None:
+    """Of the `spectra` of these rows, those that are NaN left out, as the source leaves out images;
+    None where nothing is left."""
+    # One shape for every group: one compilation.
+    parts = [np.resize(part, 50) for part in np.split(rows, range(50, len(rows), 50))]
+    found = [np.asarray(spectra(part)) for part in parts if len(part)]
+    kept = [s[~np.isnan(s[:, -1])] for s in found]
+    means = [np.mean(s, axis=0) for s in kept if len(s)]
+    return np.mean(means, axis=0) if means else None
 
 
 def residual_power(
