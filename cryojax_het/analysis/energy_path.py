@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int
 
 from .density import Density, LatentPosteriors
+from .energy_string import string_at_rest
 from .energy_surface import EnergySurface, energy_surface, wells, widest_channel
-from .latent_paths import evenly
 
 _STEP = 0.1  # of descent, times the squared distance of nodes: F changes by a few k_B T a node
 _ENOUGH = 2e-3  # movement of a round, times the same
@@ -60,19 +60,23 @@ class EnergyPath:
 
     def barrier_band(self) -> tuple[float, float]:
         """Of the barrier."""
-        low, high = _band([np.array([profile.barrier]) for profile in self.resampled])
-        return float(low[0]), float(high[0])
+        low, high = _band([profile.barrier for profile in self.resampled])
+        return float(low), float(high)
 
     def difference_band(self) -> tuple[float, float]:
         """Of the difference between the ends."""
-        low, high = _band([np.array([profile.difference]) for profile in self.resampled])
-        return float(low[0]), float(high[0])
+        low, high = _band([profile.difference for profile in self.resampled])
+        return float(low), float(high)
 
 
 def _band(values):
     if not values:
         raise ValueError("This path has no resamples, and so no band.")
-    return tuple(np.quantile(np.stack(values), (0.05, 0.95), axis=0))
+    return tuple(np.quantile(np.array(values), (0.05, 0.95), axis=0))
+
+
+class SingleWell(ValueError):
+    """A landscape has one well only: there is no path between two."""
 
 
 @final
@@ -91,12 +95,12 @@ class StringMethod:
     def between_wells(self, density: Density) -> EnergyPath:
         """From the deepest well to the next deepest, both ends relaxed into them.
 
-        Raises `ValueError` where there is one well only.
+        Raises `SingleWell` where there is one well only.
         """
         surface = energy_surface(density)
         found = wells(surface.energy, self.least)
         if len(found) < 2:
-            raise ValueError(
+            raise SingleWell(
                 f"The landscape has a single well: no other is {self.least} k_B T below its pass."
             )
         ends = np.array(found[:2])
@@ -132,18 +136,15 @@ def relaxed(
     `free` stay where they are, all stay on the grid."""
     spline, step = surface.spline(), surface.step
     low, high = (np.array([axis[end] for axis in surface.grid.axes]) for end in (0, -1))
-    held = string.astype(np.float64)
-    for _ in range(rounds):
+
+    def downhill(held):
         slope = np.stack([spline.ev(*held.T, dx=1), spline.ev(*held.T, dy=1)], axis=1)
         move = -_STEP * step**2 * slope * free[:, None]
         length = np.linalg.norm(move, axis=1, keepdims=True)
         move *= np.minimum(1, 0.25 * step / np.maximum(length, 1e-12))
-        after = evenly(np.clip(held + move, low, high), len(held))
-        moved = np.abs(after - held).max()
-        held = after
-        if moved < _ENOUGH * step**2:
-            break
-    return held
+        return np.clip(held + move, low, high)
+
+    return string_at_rest(downhill, string.astype(np.float64), rounds, _ENOUGH * step**2)
 
 
 def _profile(surface: EnergySurface, string) -> Profile:

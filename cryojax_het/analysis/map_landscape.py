@@ -9,10 +9,11 @@ from typing import NamedTuple, final
 import numpy as np
 from jaxtyping import Float, Int
 
-from .energy_string import least_energy_path
+from .energy_string import string_at_rest
 
 _NODES = 100  # of the path
 _STEP = 0.1  # of the way to the mean of the maps around
+_ROUNDS, _ENOUGH = 5000, 1e-7  # at most; movement of a round, times the distance of the ends
 
 
 @final
@@ -62,7 +63,10 @@ class MapLandscape:
         first, last = self.points[[self.points[:, 0].argmin(), self.points[:, 0].argmax()]]
         along = np.linspace(0, 1, _NODES)[:, None]
         start = first + along * (last - first)
-        return least_energy_path(self.pull, start, _STEP)
+        enough = _ENOUGH * float(np.linalg.norm(last - first))
+        return string_at_rest(
+            lambda nodes: nodes + _STEP * self.pull(nodes), start, _ROUNDS, enough
+        )
 
     def _exponents(self, places):
         square = np.sum((places[:, None] - self.points) ** 2, axis=2)

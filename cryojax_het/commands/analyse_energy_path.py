@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..analysis.density import Density, LatentPosteriors
-from ..analysis.energy_path import EnergyPath, StringMethod, with_other_coordinates
-from ..analysis.energy_surface import energy_surface, wells
+from ..analysis.energy_path import (
+    EnergyPath,
+    SingleWell,
+    StringMethod,
+    with_other_coordinates,
+)
 from ..analysis.map_series import MapsAt, write_series
 
 LOG = logging.getLogger("cryojax_het")
@@ -18,11 +22,11 @@ LOG = logging.getLogger("cryojax_het")
 def path_between_wells(density: Density) -> EnergyPath | None:
     """By the string method, from the deepest well of two coordinates to the next deepest; None
     where there is but one."""
-    method = StringMethod()
-    if len(wells(energy_surface(density).energy, method.least)) < 2:
+    try:
+        return StringMethod().between_wells(density)
+    except SingleWell:
         LOG.info("The landscape has a single well: there is no path between wells.")
         return None
-    return method.between_wells(density)
 
 
 def write_energy_path(
@@ -59,11 +63,11 @@ def told_of(found: EnergyPath | None) -> dict[str, Any] | None:
     """Barrier and difference of the wells, k_B T, with bands of resamples where there are some."""
     if found is None:
         return None
-    told: dict[str, Any] = {"barrier": found.profile.barrier}
-    told["difference"] = found.profile.difference
+    told: dict[str, Any] = {
+        "barrier": found.profile.barrier,
+        "difference": found.profile.difference,
+    }
     if found.resampled:
-        told["barrier_band"], told["difference_band"] = (
-            found.barrier_band(),
-            found.difference_band(),
-        )
+        bands = {"barrier_band": found.barrier_band(), "difference_band": found.difference_band()}
+        told |= bands
     return told

@@ -23,10 +23,7 @@ def latent_tables(setting: ConsensusSetting, folder: RunFolder, latent: int) -> 
         unseen = {"conformation_covariance": np.eye(latent), "rotation": poses.rotation}
         unseen |= {"shift": poses.shift, "contrast": poses.contrast}
         for name, shape in shapes.items():
-            table.create(name, (images, *shape))
-            rows = np.flatnonzero(np.isnan(table.read(name)).reshape(images, -1).any(axis=1))
-            values = np.broadcast_to(unseen.get(name, 0.0), (images, *shape))
-            table.write(name, rows, values[rows])
+            table.create(name, (images, *shape), unseen.get(name, 0.0))
     return table
 
 

@@ -61,9 +61,8 @@ def _write_latents(setting: ProlateSetting, folder: RunFolder, coefficients) -> 
     table = latent_tables(setting, folder, setting.functions.latent_size)
     first = jax.process_index() == 0
     if first:
-        table.create("node_log_weight", (count, len(setting.nodes.latents)))
-        even = np.full((count, len(setting.nodes.latents)), -np.log(len(setting.nodes.latents)))
-        table.write("node_log_weight", np.arange(count), even)
+        nodes = len(setting.nodes.latents)
+        table.create("node_log_weight", (count, nodes), -float(np.log(nodes)))
         np.save(folder.folder("analysis") / "nodes.npy", np.asarray(setting.nodes.latents))
     total = 0.0
     for batch in image_pass(loader, setting.plan(np.arange(count), loader), "latents"):

@@ -23,9 +23,7 @@ def log_marginal_contrast(
 
     `= log p(observed | 0) + ½(b + μ/ρ²)²/(a + 1/ρ²) - ½μ²/ρ² - ½ log(1 + ρ²a)`
     """
-    precision = noise.precision(grid)
-    a = jnp.sum(precision * (mean.real**2 + mean.imag**2))
-    b = jnp.sum(precision * (mean.conj() * observed).real)
+    a, b = _products(noise, observed, mean, grid)
     return noise.log_prob(observed, jnp.zeros_like(mean), grid) + contrast_gain(a, b, prior)
 
 
@@ -42,13 +40,11 @@ def log_marginal_positive_contrast(
     agree, and what keeps a volume that is learned from settling upside down, seen at negative
     contrasts, which the whole normal allows.
     """
-    precision = noise.precision(grid)
-    a = jnp.sum(precision * (mean.real**2 + mean.imag**2))
-    b = jnp.sum(precision * (mean.conj() * observed).real)
+    a, b = _products(noise, observed, mean, grid)
     centre, width = prior[0], jnp.maximum(prior[1], 1e-6)  # at 0 the contrast is known
     inside = log_ndtr((width**2 * b + centre) / (width * jnp.sqrt(1 + width**2 * a)))
-    whole = log_marginal_contrast(noise, observed, mean, prior, grid)
-    return whole + inside - log_ndtr(centre / width)
+    gain = contrast_gain(a, b, prior) + inside - log_ndtr(centre / width)
+    return noise.log_prob(observed, jnp.zeros_like(mean), grid) + gain
 
 
 def contrast_posterior(
@@ -59,11 +55,17 @@ def contrast_posterior(
     grid: FourierGrid,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Mean and variance of the contrast `s` of `s·mean` under the prior `N(μ, ρ²)`."""
-    precision = noise.precision(grid)
     centre, width = prior
-    a = jnp.sum(precision * (mean.real**2 + mean.imag**2)) + width**-2
-    b = jnp.sum(precision * (mean.conj() * observed).real) + centre * width**-2
+    a, b = _products(noise, observed, mean, grid)
+    a, b = a + width**-2, b + centre * width**-2
     return b / a, 1 / a
+
+
+def _products(noise, observed, mean, grid):
+    """`a` and `b`."""
+    precision = noise.precision(grid)
+    power = jnp.sum(precision * (mean.real**2 + mean.imag**2))
+    return power, jnp.sum(precision * (mean.conj() * observed).real)
 
 
 def shift_correlation(

@@ -168,6 +168,7 @@ class Loader:
         images, weight = self.source.read(index), self.placement.own(weight)
         skipped = np.isnan(images[:, 0, 0])  # the source reads those that are left out as NaN
         if skipped.any():
+            skipped[skipped] = np.isnan(images[skipped]).all(axis=(1, 2))
             # Any picture of some contrast will do: its weight is 0, and 0 times NaN is NaN.
             images[skipped] = np.random.default_rng(0).normal(size=images.shape[1:])
             weight = np.where(skipped, np.float32(0), weight)

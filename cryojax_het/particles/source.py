@@ -155,7 +155,8 @@ class AbstractImageSource(abc.ABC):
 
     @abc.abstractmethod
     def read(self, index: Integer[np.ndarray, " b"]) -> Float32[np.ndarray, "b n n"]:
-        """Pixels `[image, y, x]` of these images (0-based, any order, repeats allowed).
+        """Pixels `[image, y, x]` of these images (0-based, any order, repeats allowed); NaN
+        throughout where an image is to be left out.
 
         Raises `ValueError` where the images differ in size, `IndexError` beyond the source.
         """

@@ -19,7 +19,8 @@ _BLOCK = 1 << 22
 
 @final
 class LatentTable:
-    """Arrays `<folder>/<name>.npy`, float32, shape `[images, ...]`; NaN where no row was written.
+    """Arrays `<folder>/<name>.npy`, float32, shape `[images, ...]`; NaN where no row was written,
+    unless `create` was told better.
 
     Names in use: `conformation`, `rotation`, `shift` (Å), `contrast`, and
     `conformation_covariance`.
@@ -32,8 +33,11 @@ class LatentTable:
         """Quantities that the run has."""
         return sorted(path.stem for path in self.folder.glob("*.npy"))
 
-    def create(self, name: str, shape: tuple[int, ...]) -> None:
-        """Make the array `name` of this whole shape, every row NaN; an equal one is kept.
+    def create(
+        self, name: str, shape: tuple[int, ...], rows: Float[np.ndarray, "..."] | float = np.nan
+    ) -> None:
+        """Make the array `name` of this whole shape, filled with `rows`, broadcast to it; one of
+        the same shape is kept as it is.
 
         The room on disk is taken now: writing rows later cannot meet a full disk, where a memory
         map would die by a signal. Raises `ValueError` where another shape is there, `OSError`
@@ -50,9 +54,10 @@ class LatentTable:
         with explained(self.folder), replacing(path) as temporary, open(temporary, "wb") as file:
             header = {"descr": "<f4", "fortran_order": False, "shape": tuple(shape)}
             npy.write_array_header_1_0(file, header)
-            blank = np.full(_BLOCK, np.nan, "<f4")
-            for start in range(0, int(np.prod(shape)), _BLOCK):
-                file.write(blank[: int(np.prod(shape)) - start].data)
+            values = np.broadcast_to(rows, shape)
+            step = max(1, _BLOCK // max(1, int(np.prod(shape[1:]))))
+            for start in range(0, shape[0], step):
+                file.write(np.ascontiguousarray(values[start : start + step], "<f4").data)
             file.flush()
             os.fsync(file.fileno())
         sync_folder(self.folder)

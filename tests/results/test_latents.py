@@ -37,6 +37,19 @@ def test_a_table_beyond_one_block_is_whole(tmp_path):
     assert np.isnan(stored[-1]).all()
 
 
+def test_a_table_may_begin_with_rows_of_its_own(tmp_path):
+    table = LatentTable(tmp_path)
+    table.create("conformation_covariance", (500_000, 3, 3), np.eye(3))
+    stored = np.load(tmp_path / "conformation_covariance.npy", mmap_mode="r")
+    assert stored.dtype == np.float32
+    np.testing.assert_array_equal(stored[[0, 250_000, -1]], np.tile(np.eye(3), (3, 1, 1)))
+    each = np.arange(7.0)
+    table.create("contrast", (7,), each)
+    np.testing.assert_array_equal(table.read("contrast"), each)
+    table.create("contrast", (7,), 2 * each)
+    np.testing.assert_array_equal(table.read("contrast"), each)
+
+
 def test_errors_name_what_is_there(tmp_path):
     table = LatentTable(tmp_path)
     with pytest.raises(FileNotFoundError, match="Latents of this run: none"):
