@@ -34,6 +34,7 @@ class ExpandedMaps:
         return self.functions.latent_size
 
     def coordinates(self, latent: Float[np.ndarray, "m k"]) -> Float[np.ndarray, "m p"]:
+        """Weights of the `terms` at points of the latent."""
         values = jax.vmap(self.functions)(jnp.asarray(latent, jnp.float32))
         return np.asarray(values)[:, 1:]
 

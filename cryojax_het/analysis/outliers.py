@@ -81,7 +81,8 @@ def score_images(
     Medians and spreads are those of good images: of all at first, then, a few times, of those that
     are not flagged, since a fifth of junk on one side would move them.
 
-    Raises `ValueError` where an image has no numbers, or the model does not fit the median one.
+    Raises `ValueError` where an image has some numbers only, or the model does not fit the median
+    one.
     """
     good = np.isnan(products.observed).sum(axis=1) < products.observed.shape[1]
     as_points(np.where(good[:, None], products.observed, 0.0), "products")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from ..analysis.density import LatentPosteriors
 from ..analysis.embedding import AbstractEmbedding
@@ -22,17 +22,23 @@ WAYS: Mapping[str, Callable[[int], AbstractEmbedding]] = {
 }
 
 
-def write_embeddings(
-    folder: Path,
+def planes_of(
     names: tuple[str, ...],
     posteriors: LatentPosteriors,
     kept: Bool[np.ndarray, " n"],
     seed: int,
-) -> None:
-    """Write `NAME.npy` [n, 2] for each name, NaN for images that are not kept. `ImportError` where
-    what one of them needs is missing."""
+) -> dict[str, Float[np.ndarray, "n 2"]]:
+    """Each by its name, NaN for images that are not kept. `ImportError` where what one of them
+    needs is missing."""
+    found = {}
     for name in names:
-        plane = np.full((len(kept), 2), np.nan)
-        plane[kept] = WAYS[name](seed).plane(posteriors.take(np.flatnonzero(kept)))
+        found[name] = np.full((len(kept), 2), np.nan)
+        found[name][kept] = WAYS[name](seed).plane(posteriors.take(np.flatnonzero(kept)))
+    return found
+
+
+def write_embeddings(folder: Path, planes: Mapping[str, Float[np.ndarray, "n 2"]]) -> None:
+    """Write `NAME.npy` for each."""
+    for name, plane in planes.items():
         folder.mkdir(exist_ok=True)
         np.save(folder / f"{name}.npy", plane)

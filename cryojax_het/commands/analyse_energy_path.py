@@ -29,34 +29,36 @@ def path_between_wells(density: Density) -> EnergyPath | None:
         return None
 
 
+def clear_energy_path(folder: Path) -> None:
+    """What an earlier analysis left goes."""
+    shutil.rmtree(folder / "energy_path", ignore_errors=True)
+    (folder / "energy_path.csv").unlink(missing_ok=True)
+
+
 def write_energy_path(
     folder: Path,
-    found: EnergyPath | None,
+    found: EnergyPath,
     axes: tuple[int, int],
     posteriors: LatentPosteriors,
     maps: tuple[MapsAt, int, tuple[float, float, float]],
 ) -> None:
-    """`energy_path/` with maps along it and `energy_path.csv`; those of an earlier analysis go
-    where there is no path.
+    """`energy_path/` with maps along it and `energy_path.csv`.
 
     - `axes`: the landscape's coordinates; `maps`: their maker, number and voxel.
     """
-    series, table = folder / "energy_path", folder / "energy_path.csv"
-    shutil.rmtree(series, ignore_errors=True)
-    table.unlink(missing_ok=True)
-    if found is None:
-        return
     maker, count, voxel = maps
     points = found.profile.points
     some = np.linspace(0, len(points) - 1, count).round().astype(int)
-    write_series(series, with_other_coordinates(points[some], axes, posteriors), maker, voxel)
+    latents = with_other_coordinates(points[some], axes, posteriors)
+    write_series(folder / "energy_path", latents, maker, voxel)
     columns = {"along": found.along()}
     columns |= {f"z_{axis + 1}": column for axis, column in zip(axes, points.T, strict=True)}
     columns["free_energy"] = found.profile.energy
     if found.resampled:
         columns["free_energy_low"], columns["free_energy_high"] = found.band()
     rows = np.stack(list(columns.values()), axis=1)
-    np.savetxt(table, rows, "%.6g", delimiter=",", header=",".join(columns), comments="")
+    head, path = ",".join(columns), folder / "energy_path.csv"
+    np.savetxt(path, rows, "%.6g", delimiter=",", header=head, comments="")
 
 
 def told_of(found: EnergyPath | None) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 from ..analysis.chance import some_rows
 from ..analysis.deconvolution import Deconvolution
@@ -38,14 +38,19 @@ from ..analysis.energy_path import EnergyPath
 from ..analysis.latent_clusters import Clusters
 from ..analysis.latent_paths import DensityGeodesic, GeodesicPath, component_path
 from ..analysis.map_series import MapsAt, write_series
-from ..particles.export import export_rows
 from ..results.disk import explained, write_text
 from .analyse import AnalyseConfig
 from .analyse_clusterings import CLUSTERINGS
-from .analyse_embeddings import write_embeddings
-from .analyse_energy_path import path_between_wells, told_of, write_energy_path
-from .analyse_run import Analysed, table_format
+from .analyse_embeddings import planes_of, write_embeddings
+from .analyse_energy_path import (
+    clear_energy_path,
+    path_between_wells,
+    told_of,
+    write_energy_path,
+)
+from .analyse_run import Analysed
 from .analyse_scores import Scored
+from .subsets import write_subsets
 
 LOG = logging.getLogger("cryojax_het")
 _LINE_NODES, _PLANE_NODES = 80, 24
@@ -80,6 +85,7 @@ class Found:
     lines: list[Landscape]
     plane: Landscape | None
     between_wells: EnergyPath | None
+    planes: dict[str, Float[np.ndarray, "n 2"]]
 
 
 def write_analysis(
@@ -92,8 +98,7 @@ def write_analysis(
         _write_maps(folder, analysed, config, maps, found)
         _write_tables(folder, analysed, scored, found)
         _write_subsets(folder, analysed, scored, found)
-        laid_out = config.embeddings, analysed.posteriors, scored.kept, config.seed
-        write_embeddings(folder / "embeddings", *laid_out)
+        write_embeddings(folder / "embeddings", found.planes)
         _draw(folder, analysed, config, scored, found)
         summary = _summary(analysed, config, scored, found)
         write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
@@ -119,6 +124,7 @@ def _find(analysed: Analysed, config: AnalyseConfig, scored: Scored) -> Found:
         lines=lines,
         plane=plane,
         between_wells=None if plane is None else path_between_wells(plane.molecules),
+        planes=planes_of(config.embeddings, analysed.posteriors, scored.kept, config.seed),
     )
 
 
@@ -159,7 +165,8 @@ def _write_maps(folder: Path, analysed: Analysed, config, maps: MapsAt, found: F
         write_series(folder / f"component_{number + 1:02d}", points, maps, voxel)
     write_series(folder / "path", found.path.latent, maps, voxel)
     np.save(folder / "path" / "images.npy", found.path.images)
-    if found.plane is not None:
+    clear_energy_path(folder)
+    if found.plane is not None and found.between_wells is not None:
         axes, kept = found.plane.axes, analysed.posteriors.take(np.flatnonzero(found.kept))
         makers = maps, config.maps, voxel
         write_energy_path(folder, found.between_wells, (axes[0], axes[1]), kept, makers)
@@ -206,19 +213,10 @@ def _write_csv(path: Path, columns: dict[str, np.ndarray]) -> None:
 
 
 def _write_subsets(folder: Path, analysed: Analysed, scored: Scored, found: Found) -> None:
-    original = analysed.images.particles
-    ending, subsets = table_format(original), folder / "subsets"
-    for earlier in subsets.glob("cluster_*"):
-        earlier.unlink()
-    if ending is None or not original.is_file():
-        LOG.warning("No subsets are written: %s is no .star or .cs that is there.", original)
-        return
-    subsets.mkdir(exist_ok=True)
     rows = {f"cluster_{n:02d}": np.flatnonzero(found.label == n) for n in range(_count(found))}
     if scored.scores is not None:
         rows |= {"kept": np.flatnonzero(scored.kept), "junk": np.flatnonzero(~scored.kept)}
-    for name, members in rows.items():
-        export_rows(subsets / f"{name}{ending}", original, members)
+    write_subsets(folder / "subsets", analysed.images.particles, rows, "cluster_*")
 
 
 def _count(found: Found) -> int:

@@ -40,9 +40,8 @@ class Analysed:
     @property
     def mask(self) -> Float[np.ndarray, "n n n"]:
         """The run's mask; ones where it has none."""
-        if (self.run.path / "volumes" / "mask.mrc").is_file():
-            return self.run.volume("mask").data
-        return np.ones_like(self.maps.mean.data)
+        mask = self.run.mask()
+        return np.ones_like(self.maps.mean.data) if mask is None else mask
 
 
 def open_analysed(config: AnalyseConfig) -> Analysed:

@@ -52,13 +52,9 @@ def compare_line(line: Sequence[str]) -> None:
 def run_compare(config: CompareConfig) -> Path:
     """Write the page; returns its path. Raises as `report` does."""
     from ..report.page_blobs import Blobs
-    from ..report.page_write import write_page
     from .compare_content import compare_content
+    from .report import written
 
     blobs = Blobs()
     content = compare_content(config, blobs)
-    config.output.parent.mkdir(parents=True, exist_ok=True)
-    write_page(config.output, content["title"], content, blobs)
-    size = config.output.stat().st_size / 1e6
-    print(f"{config.output}: {size:.1f} MB. Open it in a browser.")
-    return config.output
+    return written(config.output, content, blobs)

@@ -247,6 +247,5 @@ def _atoms_as_beads(atoms: Atoms) -> Beads:
 
 
 def _mask(run: RunFolder, shape: tuple[int, ...]) -> np.ndarray:
-    if (run.path / "volumes" / "mask.mrc").is_file():
-        return run.volume("mask").data
-    return np.ones(shape, np.float32)
+    mask = run.mask()
+    return np.ones(shape, np.float32) if mask is None else mask

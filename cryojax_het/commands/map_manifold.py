@@ -48,7 +48,8 @@ class MapManifoldConfig:
     mask: Path | None = None
     """Map of a mask, 0 to 1; None: the run's, or around the mean of the maps."""
     size: int = 64
-    """Voxels per side that maps are brought to, at most."""
+    """Voxels per side that maps are brought to, at most; for the autoencoder of alphacryo4d 32 at
+    most, whatever is asked for."""
     modes: int = 12
     """structmap, displacement: normal modes that a map is bent along."""
     folds: int = 4
@@ -64,7 +65,7 @@ class MapManifoldConfig:
     particles: Path | None = None
     """alphacryo4d: the particle file, where it is no longer where the run had it."""
     batch: int | None = None
-    """alphacryo4d: images per batch; None: by box size."""
+    """alphacryo4d: images per batch; None: as the run had it, else 64."""
 
     def __post_init__(self):
         least = {"dimensions": 1, "size": 8, "modes": 1, "folds": 3, "clusters": 2, "states": 2}

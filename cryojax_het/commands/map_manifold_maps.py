@@ -131,8 +131,7 @@ def _mask(config, maps, pixel_size: float, run_mask) -> Float[np.ndarray, "n n n
         given = on_grid(read_volume(config.mask), size, pixel_size, config.mask)
         return np.clip(given, 0, 1)
     if _is_run(config.maps) and run_mask is None:
-        path = config.maps / "volumes" / "mask.mrc"
-        run_mask = RunFolder(config.maps).volume("mask").data if path.is_file() else None
+        run_mask = RunFolder(config.maps).mask()
     if run_mask is not None:
         return np.clip(resample_box(run_mask, size) if len(run_mask) != size else run_mask, 0, 1)
     return automatic_mask(maps.mean(axis=0), pixel_size)

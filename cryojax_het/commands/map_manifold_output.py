@@ -27,12 +27,11 @@ import numpy as np
 
 from ..analysis.classical_scaling import negative_mass
 from ..analysis.map_series import write_series
-from ..particles.export import export_rows
 from ..results.disk import explained, write_text
-from .analyse_run import table_format
 from .map_manifold import MapManifoldConfig
 from .map_manifold_maps import ManifoldMaps, Origin
 from .map_manifold_ways import Landscape, Manifold, embedding_name
+from .subsets import write_subsets
 
 LOG = logging.getLogger("cryojax_het")
 
@@ -89,18 +88,10 @@ def _write_landscape(output: Path, origin: Origin, landscape: Landscape) -> None
 
 
 def _write_subsets(folder: Path, origin: Origin, landscape: Landscape) -> None:
-    original = origin.run.settings.particles
-    ending = table_format(original)
-    if ending is None or not original.is_file():
-        LOG.warning("No subsets are written: %s is no .star or .cs that is there.", original)
-        return
-    folder.mkdir(exist_ok=True)
-    for earlier in folder.glob("state_*"):
-        earlier.unlink()
-    for state in np.unique(landscape.along.group):
-        rows = np.flatnonzero(landscape.votes.label == state)
-        if len(rows):
-            export_rows(folder / f"state_{state:02d}{ending}", original, rows)
+    label = landscape.votes.label
+    states = np.unique(label[label >= 0])
+    rows = {f"state_{state:02d}": np.flatnonzero(label == state) for state in states}
+    write_subsets(folder, origin.run.settings.particles, rows, "state_*")
 
 
 def _draw(output: Path, config: MapManifoldConfig, maps: ManifoldMaps, found: Manifold) -> None:

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import TYPE_CHECKING, Any, final
+
+if TYPE_CHECKING:
+    from ..report.page_blobs import Blobs
 
 ABOUT = """Write one self-contained HTML page on a run: what it was, how it converged, its images
 as a scatter beside the molecule in 3-D, trajectories, outliers, and choices of images to save.
@@ -70,7 +73,6 @@ def run_report(config: ReportConfig) -> Path:
     a run lacks is left out of the page, which says so.
     """
     from ..report.page_blobs import Blobs
-    from ..report.page_write import write_page
     from .report_against import beside
     from .report_content import report_content
     from .report_run import open_reported
@@ -79,8 +81,13 @@ def run_report(config: ReportConfig) -> Path:
     others = [] if config.against is None else [config.against]
     compared = beside(config.run, others, config.truth)
     content = report_content(reported, config, blobs, compared)
-    config.page.parent.mkdir(parents=True, exist_ok=True)
-    write_page(config.page, content["title"], content, blobs)
-    size = config.page.stat().st_size / 1e6
-    print(f"{config.page}: {size:.1f} MB. Open it in a browser.")
-    return config.page
+    return written(config.page, content, blobs)
+
+
+def written(page: Path, content: dict[str, Any], blobs: "Blobs") -> Path:
+    """Write a page and print where it is; returns its path."""
+    from ..report.page_write import write_page
+
+    write_page(page, content["title"], content, blobs)
+    print(f"{page}: {page.stat().st_size / 1e6:.1f} MB. Open it in a browser.")
+    return page

@@ -138,16 +138,15 @@ def _sections(reported: Reported, config: ReportConfig, compared: Beside) -> lis
     found: list[dict[str, Any] | None] = list(compared.sections)
     summary = run.path / "analysis" / "summary.csv"
     charts = {
+        ("energy", "Free energy"): energy_charts(run.path / "analysis")
+        or energy_charts(base.path / "analysis"),
         ("posterior", "Posteriors"): posterior_charts(summary) if summary.is_file() else [],
         ("convergence", "Convergence"): convergence_charts(run.metrics()),
         ("resolution", "Fourier shell correlation"): fsc_charts(base),
-        ("energy", "Free energy"): energy_charts(run.path / "analysis")
-        or energy_charts(base.path / "analysis"),
     }
-    order = ("energy", "posterior", "convergence", "resolution")
-    for key in sorted(charts, key=lambda key: order.index(key[0])):
-        if charts[key]:
-            found.append({"id": key[0], "title": key[1], "charts": charts[key]})
+    for (name, title), drawn in charts.items():
+        if drawn:
+            found.append({"id": name, "title": title, "charts": drawn})
     found.append(images_section(reported, config, compared.apart))
     found.append(record_section(run))
     return [section for section in found if section is not None]

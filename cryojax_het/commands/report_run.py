@@ -1,5 +1,6 @@
 """A run as a report finds it: its folder, that of its maps, its images, what there is of them."""
 
+import json
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,9 +125,8 @@ def main_map(run: RunFolder) -> str | None:
 
 
 def _frame(run: RunFolder, volume, voxels: int) -> MapFrame:
-    mask = np.ones_like(volume.data)
-    if (run.path / "volumes" / "mask.mrc").is_file():
-        mask = run.volume("mask").data
+    mask = run.mask()
+    mask = np.ones_like(volume.data) if mask is None else mask
     return map_frame(mask, float(volume.voxel_size[0]) or 1.0, voxels)
 
 
@@ -156,7 +156,5 @@ def _expanded_basis(run: RunFolder, book: MapBook) -> MixBasis:
 
 def analysis_summary(reported: Reported) -> dict[str, Any]:
     """`analysis/summary.json` of the base; empty where there is none."""
-    import json
-
     path = reported.base.path / "analysis" / "summary.json"
     return json.loads(path.read_text()) if path.is_file() else {}

@@ -17,7 +17,7 @@ from .reconstruct_data import load_data
 from .volume_run import FittedRun
 from .volume_tables import check_images, run_loader
 
-_BATCH = 64  # images laid down at a time
+_BATCH = 64  # images laid down at a time, where the settings leave it open
 
 
 class ResampledMaps(NamedTuple):
@@ -36,14 +36,15 @@ def resampled_maps(run: FittedRun, clusters: ResampledClusters) -> ResampledMaps
     check_images(run, data, noise, mask)
     grid = FourierGrid(data.stored, data.pixel_size).crop(data.size)
     how = ColouredNoise(jnp.asarray(noise, jnp.float32)), grid, quadratic()
-    loader = run_loader(run, data, _BATCH)
+    batch = run.settings.batch or _BATCH
+    loader = run_loader(run, data, batch)
     maps = []
     for number, member in enumerate(clusters.member):
         first = int(member[member >= 0].min())
         # Both half-sets of a cluster apart: their sums tell the signal.
         groups = np.where(member >= 0, 2 * (member - first) + (half == half.max()), -1)
         count, name = 2 * (int(member.max()) - first + 1), f"union {number + 1}"
-        tables = gather(loader.batches, groups, count, _BATCH, how, name)
+        tables = gather(loader.batches, groups, count, batch, how, name)
         maps.append(_solved(tables, mask))
     return ResampledMaps(np.concatenate(maps), mask, run.voxel_size)
 

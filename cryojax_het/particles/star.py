@@ -69,6 +69,10 @@ class StarLines:
     rows: list[str]
     after: list[str]
 
+    def heads(self, labels: list[str]) -> list[str]:
+        """Lines of these labels, numbered where the file's are."""
+        return [f"_{n} #{i}" if self.numbered else f"_{n}" for i, n in enumerate(labels, 1)]
+
 
 def star_lines(path: Path, label: str) -> StarLines:
     """The first loop of `path` that has the column `label`, as lines.
@@ -132,8 +136,7 @@ def write_star(
         body = [_replace(line, i, replaced) for i, line in enumerate(body)]
     if added:
         body = [" ".join(parts) for parts in zip(body, *added.values(), strict=True)]
-    labels = [*star.labels, *added]
-    heads = [f"_{n} #{i}" if star.numbered else f"_{n}" for i, n in enumerate(labels, 1)]
+    heads = star.heads([*star.labels, *added])
     with (
         replacing(path) as temporary,
         open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file,

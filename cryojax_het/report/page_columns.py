@@ -1,6 +1,5 @@
 """What is known of every image, as columns that a page can plot and colour by."""
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from ..particles.source import Particles
 from ..results.latents import LatentTable
 from ..simulate.truth import GroundTruth
 from .page_blobs import Blobs
+from .page_curves import read_csv
 
 
 @final
@@ -163,13 +163,8 @@ def _embedding(name: str, points) -> Iterator[Column]:
 def _scores(path: Path, count: int) -> Iterator[Column]:
     if not path.is_file():
         return
-    with open(path, newline="") as file:
-        head = next(csv.reader(file))
-    table = np.genfromtxt(path, delimiter=",", skip_header=1, ndmin=2)
-    if table.shape != (count, len(head)):
-        return
-    for name, values in zip(head, table.T, strict=True):
-        if name in ("row", "cluster", "log_likelihood_gain"):
+    for name, values in read_csv(path).items():
+        if len(values) != count or name in ("row", "cluster", "log_likelihood_gain"):
             continue
         kind = "class" if name == "flagged" else "number"
         label = name.replace("_", " ")

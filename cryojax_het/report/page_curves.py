@@ -24,17 +24,16 @@ _THRESHOLDS = [{"y": 0.143, "label": "0.143"}, {"y": 0.5, "label": "0.5"}]
 def convergence_charts(metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One chart per number that a run logged, against its steps; lists become several lines."""
     names = dict.fromkeys(key for line in metrics for key in line if key not in _HIDDEN)
+    # Stages number their steps apart from each other: what was logged is counted.
+    staged = any("stage" in line for line in metrics)
     charts = []
     for name in names:
-        lines = [line for line in metrics if _numbers(line.get(name))]
+        places = [k for k, line in enumerate(metrics) if _numbers(line.get(name))]
+        lines = [metrics[k] for k in places]
         width = max((len(_numbers(line[name])) for line in lines), default=0)
-        if not 0 < width <= _MOST_LINES:
+        if not 0 < width <= _MOST_LINES or len(lines) < 2:
             continue
-        if len(lines) < 2:
-            continue
-        # Stages number their steps apart from each other: what was logged is counted.
-        staged = any("stage" in line for line in metrics)
-        steps = [metrics.index(line) + 1 if staged else line["step"] for line in lines]
+        steps = [k + 1 if staged else metrics[k]["step"] for k in places]
         curves = []
         for k in range(width):
             held = [(_numbers(line[name]) + [None] * width)[k] for line in lines]

@@ -15,8 +15,7 @@ def star_rows(path: Path, count: int, blobs: Blobs) -> dict[str, Any] | None:
     star = star_lines(path, "rlnImageName")
     if len(star.rows) != count:
         return None
-    names = [f"_{n} #{i}" if star.numbered else f"_{n}" for i, n in enumerate(star.labels, 1)]
-    head, tail = [*star.before, *names], star.after
+    head, tail = [*star.before, *star.heads(star.labels)], star.after
     return {
         "name": path.name,
         "head": blobs.put(_lines(head)),

@@ -40,6 +40,7 @@ def write_page(path: Path, title: str, content: Mapping[str, Any], blobs: Blobs)
         '<script type="module">\n' + "\n".join(_asset(f"{n}.js") for n in _SCRIPTS) + "</script>\n",
         "</body></html>\n",
     ]
+    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.writelines(pieces)
 

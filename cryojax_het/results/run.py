@@ -24,6 +24,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, final
 
+import numpy as np
+from jaxtyping import Float
+
 from .. import __version__
 from ..particles.mrc import MrcVolume, read_volume, write_volume
 from .config import differences, format_toml, read_toml
@@ -112,6 +115,11 @@ class RunFolder:
     def volume(self, name: str) -> MrcVolume:
         """Read `volumes/<name>.mrc`."""
         return read_volume(self.path / "volumes" / f"{name}.mrc")
+
+    def mask(self) -> Float[np.ndarray, "n n n"] | None:
+        """Voxels of `volumes/mask.mrc`; None where the run left none."""
+        there = (self.path / "volumes" / "mask.mrc").is_file()
+        return self.volume("mask").data if there else None
 
     def latents(self) -> LatentTable:
         """Per-image estimates, by name."""

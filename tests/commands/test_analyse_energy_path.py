@@ -8,6 +8,7 @@ import pytest
 from cryojax_het.analysis.density import Density, LatentGrid, LatentPosteriors
 from cryojax_het.commands.analyse_clusterings import CLUSTERINGS
 from cryojax_het.commands.analyse_energy_path import (
+    clear_energy_path,
     path_between_wells,
     told_of,
     write_energy_path,
@@ -56,14 +57,12 @@ def test_maps_and_a_table_along_the_path(tmp_path, posteriors):
 
 
 def test_a_single_well_has_none_and_an_earlier_path_goes(tmp_path, posteriors):
-    write = lambda found: write_energy_path(
-        tmp_path, found, (0, 1), posteriors, (maps, 3, (2.0, 2.0, 2.0))
-    )
-    write(path_between_wells(density(1.3)))
+    found = path_between_wells(density(1.3))
+    write_energy_path(tmp_path, found, (0, 1), posteriors, (maps, 3, (2.0, 2.0, 2.0)))
     alone = path_between_wells(density(0.0))
     assert alone is None
     assert told_of(alone) is None
-    write(alone)
+    clear_energy_path(tmp_path)
     assert not any(tmp_path.iterdir())
 
 
