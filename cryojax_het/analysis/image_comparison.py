@@ -6,6 +6,7 @@ from jaxtyping import Float, Int
 from .agreement import LatentAgreement, compare_latents
 from .chance import Score, some_rows
 from .composition import adjusted_rand_index
+from .latent_alignment import known_in_both
 
 _NEIGHBOURS = 30
 
@@ -22,7 +23,7 @@ def compare_images(
         raise ValueError(
             f"Both must be of the same images. Got latents of {len(first)} and {len(second)}."
         )
-    there = np.flatnonzero(np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1))
+    there = known_in_both(first, second)
     if len(there) < 2 * _NEIGHBOURS:
         raise ValueError(
             f"{len(there)} images have a finite latent in both: {2 * _NEIGHBOURS} are needed."

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 _FEWEST = 10  # images per unknown of the map
 
@@ -25,6 +25,13 @@ class Aligned:
     explained: Float[np.ndarray, " e"]
 
 
+def known_in_both(
+    first: Float[np.ndarray, "n d"], second: Float[np.ndarray, "n e"]
+) -> Int[np.ndarray, " m"]:
+    """Rows of images that have a (finite) latent in both."""
+    return np.flatnonzero(np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1))
+
+
 def align(latent: Float[np.ndarray, "n d"], onto: Float[np.ndarray, "m e"]) -> Aligned:
     """Map `latent` onto `onto`, rows of the same images.
 
@@ -35,10 +42,10 @@ def align(latent: Float[np.ndarray, "n d"], onto: Float[np.ndarray, "m e"]) -> A
         raise ValueError(
             f"Both must be of the same images. Got latents of {len(latent)} and {len(onto)}."
         )
-    there = np.isfinite(latent).all(axis=1) & np.isfinite(onto).all(axis=1)
+    there = known_in_both(latent, onto)
     needed = _FEWEST * (latent.shape[1] + 1)
-    if there.sum() < needed:
-        raise ValueError(f"{there.sum()} images have a latent in both: {needed} are needed.")
+    if len(there) < needed:
+        raise ValueError(f"{len(there)} images have a latent in both: {needed} are needed.")
     mean, target = latent[there].mean(axis=0), onto[there].mean(axis=0)
     matrix = np.linalg.lstsq(latent[there] - mean, onto[there] - target, rcond=1e-8)[0].T
     offset = target - matrix @ mean

@@ -10,7 +10,8 @@ ABOUT = """Analyse what a fit found: maps along its latents, free energies, clus
 Everything goes to RUN/analysis: component_01/map_000.mrc, ... along each component, path/ along the
 density of images, energy_path/ along the least free energy between two wells, where there are two,
 clusters/ at the images nearest to centres, subsets/ (STAR or .cs of the kept images and of each
-cluster), embeddings/, image_scores.csv, landscape_01.csv, ..., summary.json, figures.
+cluster), embeddings/, image_scores.csv, landscape_01.csv, ..., summary.json, figures. On request,
+side_by_side/ and local_resolution/ at the centres of clusters, which read all images once more.
 
 A series opens in ChimeraX by: open RUN/analysis/component_01/map_*.mrc vseries true
 
@@ -19,6 +20,7 @@ examples:
   cryojax-het analyse run1 --clusters 10 --maps 20 --masked
   cryojax-het analyse run1 --path 12 4031
   cryojax-het analyse run1 --no-scores --embeddings pca diffusion
+  cryojax-het analyse run1 --clusters 6 --side-by-side --local-resolution
 """
 
 
@@ -43,6 +45,12 @@ class AnalyseConfig:
     by: Literal["model", "regression"] = "model"
     """How maps are made: by the run's model, or by kernel regression from the images near each
     point, which reads all images once more."""
+    side_by_side: bool = False
+    """Maps at the clusters' centres by the model and by kernel regression as well, in two folders,
+    with the FSC of each pair: side_by_side/."""
+    local_resolution: bool = False
+    """Local resolution at the clusters' centres, from the half-maps of kernel regression there:
+    local_resolution/."""
     path: tuple[int, int] | None = None
     """Images (rows from 0) that a path along the density leads between; None: those at the centres
     of the first and the last cluster."""
@@ -92,13 +100,14 @@ def run_analysis(config: AnalyseConfig) -> dict[str, Any]:
     without latents or unfinished, or images that are gone: before anything is written.
     """
     from .analyse_outputs import write_analysis
-    from .analyse_run import map_makers, open_analysed
+    from .analyse_makers import map_makers
+    from .analyse_run import open_analysed
     from .analyse_scores import no_scores, scores_of_images
 
     analysed = open_analysed(config)
-    maps = map_makers()[config.by](analysed, config)
+    makers = map_makers(analysed, config)
     scored = (scores_of_images if config.scores else no_scores)(analysed, config)
-    summary = write_analysis(analysed, config, maps, scored)
+    summary = write_analysis(analysed, config, makers, scored)
     flagged = "not scored" if summary["flagged"] is None else f"{summary['flagged']:,} flagged"
     clusters = len(summary["cluster_sizes"])
     print(f"{config.run}/analysis: {summary['images']:,} images, {flagged}; {clusters} clusters.")

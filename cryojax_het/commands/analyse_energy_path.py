@@ -15,6 +15,7 @@ from ..analysis.energy_path import (
     with_other_coordinates,
 )
 from ..analysis.map_series import MapsAt, write_series
+from .analyse_tables import write_columns
 
 LOG = logging.getLogger("cryojax_het")
 
@@ -56,9 +57,7 @@ def write_energy_path(
     columns["free_energy"] = found.profile.energy
     if found.resampled:
         columns["free_energy_low"], columns["free_energy_high"] = found.band()
-    rows = np.stack(list(columns.values()), axis=1)
-    head, path = ",".join(columns), folder / "energy_path.csv"
-    np.savetxt(path, rows, "%.6g", delimiter=",", header=head, comments="")
+    write_columns(folder / "energy_path.csv", columns)
 
 
 def told_of(found: EnergyPath | None) -> dict[str, Any] | None:

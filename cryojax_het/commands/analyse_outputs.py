@@ -8,6 +8,8 @@ path/                     the same along the density, and images.npy: the images
 energy_path/              the same along the least free energy between two wells, where there are
 energy_path.csv           two: free energy along that, with bands
 clusters/                 map_000.mrc at each centre's nearest image; labels.npy, nearest.npy
+side_by_side/             there by the model and by kernel regression   on request: see
+local_resolution/         there of the half-maps of the regression      `analyse_*.py` of that name
 subsets/                  kept.star, junk.star, cluster_00.star, ... (or .cs)
 landscape_01.csv ...      density and free energy along each component; landscape.npz of two
 image_scores.csv          one row per image
@@ -40,6 +42,8 @@ from ..analysis.latent_paths import DensityGeodesic, GeodesicPath, component_pat
 from ..analysis.map_series import MapsAt, write_series
 from ..results.disk import explained, write_text
 from .analyse import AnalyseConfig
+from .analyse_centre_writer import Centres
+from .analyse_centres import write_centres
 from .analyse_clusterings import CLUSTERINGS
 from .analyse_embeddings import planes_of, write_embeddings
 from .analyse_energy_path import (
@@ -48,8 +52,10 @@ from .analyse_energy_path import (
     told_of,
     write_energy_path,
 )
+from .analyse_makers import MapMakers
 from .analyse_run import Analysed
 from .analyse_scores import Scored
+from .analyse_tables import write_columns
 from .subsets import write_subsets
 
 LOG = logging.getLogger("cryojax_het")
@@ -89,13 +95,14 @@ class Found:
 
 
 def write_analysis(
-    analysed: Analysed, config: AnalyseConfig, maps: MapsAt, scored: Scored
+    analysed: Analysed, config: AnalyseConfig, makers: MapMakers, scored: Scored
 ) -> dict[str, Any]:
     """Compute on the kept images, write all, return the summary."""
     found = _find(analysed, config, scored)
     folder = analysed.run.folder("analysis")
     with explained(folder):
-        _write_maps(folder, analysed, config, maps, found)
+        _write_maps(folder, analysed, config, makers.series, found)
+        write_centres(folder, analysed, config, makers, _centres(analysed, found))
         _write_tables(folder, analysed, scored, found)
         _write_subsets(folder, analysed, scored, found)
         write_embeddings(folder / "embeddings", found.planes)
@@ -176,6 +183,12 @@ def _write_maps(folder: Path, analysed: Analysed, config, maps: MapsAt, found: F
     np.save(folder / "clusters" / "centres.npy", found.clusters.centre)
 
 
+def _centres(analysed: Analysed, found: Found) -> Centres:
+    nearest = found.clusters.nearest
+    latent = analysed.posteriors.mean[nearest]
+    return Centres(latent=latent, row=nearest, size=found.clusters.sizes())
+
+
 def _write_tables(folder: Path, analysed: Analysed, scored: Scored, found: Found) -> None:
     for line in found.lines:
         _write_line(folder / f"landscape_{line.axes[0] + 1:02d}.csv", line)
@@ -190,7 +203,7 @@ def _write_tables(folder: Path, analysed: Analysed, scored: Scored, found: Found
     columns |= scored.scores.columns()
     if analysed.gain is not None:
         columns["log_likelihood_gain"] = analysed.gain
-    _write_csv(folder / "image_scores.csv", columns)
+    write_columns(folder / "image_scores.csv", columns)
 
 
 def _write_line(path: Path, line: Landscape) -> None:
@@ -202,14 +215,7 @@ def _write_line(path: Path, line: Landscape) -> None:
         columns |= {"density_low": density.low, "density_high": density.high}
         columns |= {"free_energy_low": low, "free_energy_high": high}
     columns |= {"counted": line.counted.value, "smoothed": line.smoothed.value}
-    _write_csv(path, columns)
-
-
-def _write_csv(path: Path, columns: dict[str, np.ndarray]) -> None:
-    whole = {name: column.dtype.kind in "biu" for name, column in columns.items()}
-    rows = np.stack([np.asarray(column, np.float64) for column in columns.values()], axis=1)
-    form = ["%d" if w else "%.6g" for w in whole.values()]
-    np.savetxt(path, rows, form, delimiter=",", header=",".join(columns), comments="")
+    write_columns(path, columns)
 
 
 def _write_subsets(folder: Path, analysed: Analysed, scored: Scored, found: Found) -> None:

@@ -1,6 +1,5 @@
 """What an analysis takes from a run folder, opened and checked before anything is computed."""
 
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -9,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..analysis.density import LatentPosteriors
-from ..analysis.map_series import MapsAt, Masked, linear_maps
+from ..analysis.map_series import linear_maps
 from ..results.run import RunFolder
 from .analyse import AnalyseConfig
 from .fitted_maps import MODELS, FittedMaps
@@ -85,35 +84,6 @@ def _gain(run: RunFolder) -> Float[np.ndarray, " n"] | None:
         return None
     whole, mean = (np.array(table.read(name), np.float64) for name in names)
     return whole - mean
-
-
-def map_makers() -> Mapping[str, Callable[[Analysed, AnalyseConfig], MapsAt]]:
-    """What makes maps at latent points, by the value of `--by`."""
-    return {"model": _maps_of_model, "regression": _maps_by_regression}
-
-
-def _maps_of_model(analysed: Analysed, config: AnalyseConfig) -> MapsAt:
-    return Masked(maps=analysed.maps, mask=analysed.mask) if config.masked else analysed.maps
-
-
-def _maps_by_regression(analysed: Analysed, config: AnalyseConfig) -> MapsAt:
-    from ..inference.devices import keep_compilations
-    from ..inference.regression.cloud import LatentCloud
-    from .volume_makers import RegressionMaker
-    from .volume_run import FittedRun, Wanted
-
-    keep_compilations()
-    found = analysed.posteriors
-    cloud = LatentCloud(
-        mean=found.mean.astype(np.float64), covariance=found.covariance.astype(np.float64)
-    )
-    maker = RegressionMaker.of_run(FittedRun(analysed.run, cloud, analysed.images))
-
-    def maps(latent: np.ndarray) -> Iterator[np.ndarray]:
-        for point in latent:
-            yield maker.volume(Wanted("latent", cloud.point(point.astype(np.float64)), None))
-
-    return Masked(maps=maps, mask=analysed.mask) if config.masked else maps
 
 
 def table_format(particles: Path) -> str | None:

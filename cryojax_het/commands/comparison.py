@@ -10,7 +10,7 @@ from jaxtyping import Float
 from ..analysis.chance import some_rows
 from ..analysis.composition import adjusted_rand_index
 from ..analysis.correlation import canonical_correlations, linear_correlation
-from ..analysis.latent_alignment import align, disagreement, redrawn
+from ..analysis.latent_alignment import align, disagreement, known_in_both, redrawn
 from ..analysis.neighbours import neighbour_overlap
 from ..report.page_columns import Column
 from .compared_run import ComparedRun
@@ -62,7 +62,7 @@ def _of_latents(runs: Sequence[ComparedRun]):
                 continue
             score, spread = _overlap(other.latent, one.latent)
             shares[i, j] = shares[j, i] = score.share()
-            both = _known(other.latent, one.latent)
+            both = known_in_both(other.latent, one.latent)
             pair = other.latent[both], one.latent[both]
             canonical = ", ".join(f"{c:.2f}" for c in canonical_correlations(*pair)[:5])
             fewer, more = sorted(pair, key=lambda latent: latent.shape[1])
@@ -79,14 +79,9 @@ def _classes_alone(*runs: ComparedRun) -> bool:
     return any(len(np.unique(latent, axis=0)) <= _NEIGHBOURS for latent in latents)
 
 
-def _known(first, second):
-    there = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
-    return np.flatnonzero(there)
-
-
 def _overlap(first, second):
     """Common neighbours on some images, and the deviation of the same among four parts of them."""
-    both = _known(first, second)
+    both = known_in_both(first, second)
     rows = both[some_rows(len(both), _IMAGES, 0)]
     count = min(_NEIGHBOURS, max(1, len(rows) // 10))
     score = neighbour_overlap(first[rows], second[rows], count, 0)

@@ -1,33 +1,23 @@
 """What every command that works on particle images is told about them."""
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..particles.stack import ReadOptions
+from .particle_settings import ParticleSettings
 
 Settings = TypeVar("Settings", bound="ImageSettings")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageSettings:
+class ImageSettings(ParticleSettings):
     """Where the images are, how they are read and prepared, and on what they are worked on.
 
     A base for the settings of commands: `reconstruct`, and the methods of `fit`.
     """
 
-    particles: Path
-    """Particle file: .star, .cs, .npz, or a stack (.mrcs, .txt) with --poses and --ctf."""
     output: Path
     """Run folder; an interrupted run there is taken up where it was."""
-    passthrough: tuple[Path, ...] = ()
-    """Passthrough .cs files, joined by uid."""
-    poses: Path | None = None
-    """cryoDRGN's poses.pkl."""
-    ctf: Path | None = None
-    """cryoDRGN's ctf.pkl."""
-    read: ReadOptions = field(default_factory=ReadOptions)
-    """How stacks are found and read."""
     box: int | None = None
     """Fourier-crop the images to this even number of pixels."""
     pixel_size_out: float | None = None

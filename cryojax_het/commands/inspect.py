@@ -2,18 +2,17 @@
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 from jaxtyping import Float
 
 from ..particles.euler import matrix_to_euler
-from ..particles.open import open_particles
 from ..particles.source import AbstractImageSource, Particles
-from ..particles.stack import ImageStacks, ReadOptions
+from ..particles.stack import ImageStacks
 from ..particles.stack_source import StackSource
+from .particle_settings import ParticleSettings
 
 _BAR = 40  # characters of the longest bar
 _GROUPS = 20  # rows of the optics table that are shown
@@ -21,32 +20,16 @@ _GROUPS = 20  # rows of the optics table that are shown
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class InspectConfig:
+class InspectConfig(ParticleSettings):
     """What to look at."""
 
-    particles: Path
-    """Particle file: .star, .cs, .npz, or a stack (.mrcs, .txt) with --poses and --ctf."""
-    passthrough: tuple[Path, ...] = ()
-    """Passthrough .cs files, joined by uid."""
-    poses: Path | None = None
-    """cryoDRGN's poses.pkl."""
-    ctf: Path | None = None
-    """cryoDRGN's ctf.pkl."""
-    read: ReadOptions = field(default_factory=ReadOptions)
-    """How stacks are found and read."""
     box: int | None = None
     """Box after Fourier cropping, for the estimate of memory and time."""
 
 
 def describe(config: InspectConfig) -> str:
     """A report on the particle file of `config`, for a terminal. Errors as `open_particles`."""
-    source = open_particles(
-        config.particles,
-        config.read,
-        passthrough=config.passthrough,
-        poses=config.poses,
-        ctf=config.ctf,
-    )
+    source = config.source()
     table = source.table()
     problems = source.stacks.problems() if isinstance(source, StackSource) else ()
     parts = [

@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from ..particles.mrc import read_header
-from ..particles.open import open_particles
 from ..particles.resample import Resampled
 from ..particles.source import AbstractImageSource, Particles, assign_halves
 
@@ -56,13 +55,7 @@ class Data:
 
 def load_data(config: "ImageSettings") -> Data:
     """Opens the particle file and brings all images to one even grid."""
-    source = open_particles(
-        config.particles,
-        config.read,
-        passthrough=config.passthrough,
-        poses=config.poses,
-        ctf=config.ctf,
-    )
+    source = config.source()
     particles = source.table()
     for warning in particles.warnings:
         LOG.warning("%s: %s", config.particles, warning)

@@ -11,7 +11,6 @@ import numpy as np
 from ..analysis.expanded_maps import expanded_maps
 from ..analysis.image_count import count_images
 from ..analysis.map_series import linear_maps
-from ..particles.open import open_particles
 from ..particles.source import AbstractImageSource
 from ..report.page_blobs import Blobs
 from ..report.page_maps import MapBook, MapFrame, map_frame
@@ -92,14 +91,7 @@ def _base(run: RunFolder) -> RunFolder:
 def _images(base: RunFolder, config: ReportConfig, notes: list[str]):
     try:
         settings = settings_of_run(base, config.particles, None, config.data_dir)
-        source = open_particles(
-            settings.particles,
-            settings.read,
-            passthrough=settings.passthrough,
-            poses=settings.poses,
-            ctf=settings.ctf,
-        )
-        return source, settings.particles
+        return settings.source(), settings.particles
     except (OSError, ValueError) as error:
         notes.append(
             f"The particle file could not be read ({str(error).splitlines()[0]}): defocus, image "

@@ -51,7 +51,8 @@ class FittedRun:
         if not path.is_file():
             raise FileNotFoundError(
                 f"{path} does not exist: this run tells no {name}, which maps from images need. "
-                "Use `--by model`."
+                "Use `--by model`, and in `analyse` neither `--side-by-side` nor "
+                "`--local-resolution`."
             )
         return np.load(path)
 
