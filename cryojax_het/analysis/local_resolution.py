@@ -6,7 +6,7 @@ Cardone, Heymann & Steven 2013, J. Struct. Biol. 184, 226.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -52,8 +52,8 @@ def local_resolution(
             f"Half-maps and mask must be of one shape. Got {half1.shape}, {half2.shape} and "
             f"{mask.shape}."
         )
-    window = window or LocalWindow()
-    radius = _radius(window, pixel_size)
+    window = usable_window(window or LocalWindow(), pixel_size)
+    radius = window.radius / pixel_size
     edge, step = window.edge / pixel_size, max(1, round(window.step / pixel_size))
     size = half1.shape[0]
     side = min(size, 2 * int(np.ceil(radius + edge)) + 2)
@@ -70,17 +70,19 @@ def local_resolution(
     return np.where(mask > 0, everywhere, window.coarsest).astype(np.float32)
 
 
-def _radius(window: LocalWindow, pixel_size: float) -> float:
-    radius = window.radius / pixel_size
-    if radius < _LEAST_RADIUS:
-        LOG.warning(
-            "A window of %g Å is below %d pixels of %g Å: local resolution is of windows of %g Å.",
-            window.radius,
-            _LEAST_RADIUS,
-            pixel_size,
-            _LEAST_RADIUS * pixel_size,
-        )
-    return max(radius, float(_LEAST_RADIUS))
+def usable_window(window: LocalWindow, pixel_size: float) -> LocalWindow:
+    """`window`, its radius 5 pixels at least; says so where that is more than was asked for."""
+    least = _LEAST_RADIUS * pixel_size
+    if window.radius > least * (1 - 1e-6):
+        return window
+    LOG.warning(
+        "A window of %g Å is below %d pixels of %g Å: local resolution is of windows of %g Å.",
+        window.radius,
+        _LEAST_RADIUS,
+        pixel_size,
+        least,
+    )
+    return replace(window, radius=least)
 
 
 def _near(

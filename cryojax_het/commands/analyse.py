@@ -99,8 +99,8 @@ def run_analysis(config: AnalyseConfig) -> dict[str, Any]:
     Raises `FileNotFoundError` and `ValueError`, with the remedy, for a folder that is no run, a run
     without latents or unfinished, or images that are gone: before anything is written.
     """
-    from .analyse_outputs import write_analysis
     from .analyse_makers import map_makers
+    from .analyse_outputs import write_analysis
     from .analyse_run import open_analysed
     from .analyse_scores import no_scores, scores_of_images
 

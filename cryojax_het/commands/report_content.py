@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import __version__
 from ..report.page_blobs import Blobs
+from ..report.page_centres import centres_section
 from ..report.page_columns import (
     Column,
     analysis_columns,
@@ -147,6 +148,7 @@ def _sections(reported: Reported, config: ReportConfig, compared: Beside) -> lis
     for (name, title), drawn in charts.items():
         if drawn:
             found.append({"id": name, "title": title, "charts": drawn})
+    found.append(centres_section(reported.folder("analysis")))
     found.append(images_section(reported, config, compared.apart))
     found.append(record_section(run))
     return [section for section in found if section is not None]

@@ -60,7 +60,7 @@ def _series(reported: Reported, config, book: MapBook, basis: MixBasis | None, l
     for root, folder in ((place, folder) for place in roots for folder in series_folders(place)):
         # Other maps than the model's are shown as they are.
         named = folder.name.startswith("component") or folder.name in ("path", "clusters")
-        exact = basis if by_model and named else None
+        exact = basis if (by_model and named) or folder.match("side_by_side/model") else None
         found.append(folder_series(folder, root, book, exact, config.series))
     if not found and basis is not None and latent is not None:
         found = latent_series(_along_each(latent), basis)

@@ -16,8 +16,8 @@ _UNITS = {"log_likelihood": "nats per image", "gain": "nats per image", "loss": 
 _UNITS |= {"divergence": "nats", "resolution": "Å", "unmasked_resolution": "Å"}
 _UNITS |= {"energy": "nats", "entropy": "nats", "power": "share of the mean's"}
 _HIDDEN = ("step", "time", "not_finite", "sweeps", "loader_wait_share", "fsc", "factor")
-_FREQUENCY = {"label": "spatial frequency (1/Å)", "frequency": True}
-_FSC = {"label": "FSC", "range": [-0.05, 1.05]}
+FREQUENCY = {"label": "spatial frequency (1/Å)", "frequency": True}
+FSC = {"label": "FSC", "range": [-0.05, 1.05]}
 _THRESHOLDS = [{"y": 0.143, "label": "0.143"}, {"y": 0.5, "label": "0.5"}]
 
 
@@ -79,7 +79,7 @@ def fsc_charts(run: RunFolder) -> list[dict[str, Any]]:
         lines = [_line(name.replace("_", " "), table[x], table[name]) for name in names]
         title = {"fsc": "half-maps", "class_fsc": "half-maps of each class"}
         shown = title.get(path.stem, path.stem.replace("_", " "))
-        charts.append(_chart(shown, _FREQUENCY, _FSC, lines) | {"marks": _THRESHOLDS})
+        charts.append(_chart(shown, FREQUENCY, FSC, lines) | {"marks": _THRESHOLDS})
     return charts or list(_of_half_maps(run))
 
 
@@ -93,7 +93,7 @@ def _of_half_maps(run: RunFolder) -> Iterator[dict[str, Any]]:
     names = ("unmasked", "masked", "randomised", "corrected")
     lines = [_line(name, x, getattr(found, name)) for name in names]
     note = "Of the half-maps that the run left, under its mask; corrected by randomised phases."
-    yield _chart("half-maps", _FREQUENCY, _FSC, lines, note) | {"marks": _THRESHOLDS}
+    yield _chart("half-maps", FREQUENCY, FSC, lines, note) | {"marks": _THRESHOLDS}
 
 
 def _line(name: str, x: Float[np.ndarray, " s"], y: Float[np.ndarray, " s"]) -> dict[str, Any]:

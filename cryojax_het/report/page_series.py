@@ -14,7 +14,7 @@ from ..particles.mrc import read_volume
 from .page_maps import MapBook
 
 Mix = list[tuple[int, float]]
-_ORDER = ("path", "energy_path", "component")  # others after these, by name; clusters last
+_ORDER = ("path", "energy_path", "component")  # others after these, by name; centres last
 
 
 @final
@@ -43,10 +43,15 @@ def series_folders(folder: Path) -> list[Path]:
 
     def rank(path: Path):
         names = [k for k, name in enumerate(_ORDER) if path.name.startswith(name)]
-        place = names[0] if names else len(_ORDER) + (path.name == "clusters")
+        place = names[0] if names else len(_ORDER) + of_centres(path)
         return place, str(path)
 
     return sorted(found, key=rank)
+
+
+def of_centres(folder: Path) -> bool:
+    """Whether the maps of a folder are at the centres of clusters: between them lies nothing."""
+    return folder.name == "clusters" or folder.parent.name == "side_by_side"
 
 
 def folder_series(
@@ -65,7 +70,7 @@ def folder_series(
     else:
         name = lambda i: f"{folder.relative_to(root)}/{paths[i].name}"
         mixes = [[(book.add(name(i), read_volume(paths[i]).data), 1.0)] for i in keep]
-    smooth = folder.name != "clusters"
+    smooth = not of_centres(folder)
     kind = "state" if smooth else "cluster"
     states = [
         {
@@ -87,6 +92,8 @@ def series_label(name: str) -> str:
         return f"Along latent {int(number[1])}"
     known = {"path": "Path along the density", "clusters": "Cluster centres"}
     known |= {"energy_path": "Path of least free energy"}
+    known |= {"side_by_side/model": "Cluster centres, by the model"}
+    known |= {"side_by_side/regression": "Cluster centres, by kernel regression"}
     return known.get(name, name.replace("_", " ").replace("/", ": "))
 
 

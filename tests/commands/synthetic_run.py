@@ -51,10 +51,10 @@ def linear_volume(seed=0):
     return LinearVolume(mean=Voxels(jnp.asarray(mean), PIXEL), components=components, latent_size=2)
 
 
-def write_synthetic_run(folder, count=300, junk=30, noise=1.0):
+def write_synthetic_run(folder, count=300, junk=30, noise=1.0, volume=None):
     """Particles and a finished run on them; the last `junk` images hold noise alone."""
     rng = np.random.default_rng(1)
-    volume, grid = linear_volume(), FourierGrid(SIZE, PIXEL)
+    volume, grid = volume or linear_volume(), FourierGrid(SIZE, PIXEL)
     particles = _particles(rng, count)
     latent = rng.normal(size=(count, 2))
     latents = Latents(
