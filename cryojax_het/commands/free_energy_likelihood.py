@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
@@ -74,7 +75,8 @@ def likelihoods(
     """
     table = config.of_likelihood()
     inputs = [*source.settings.inputs(), source.run.path / "run.json", *_files(config)]
-    record = RunRecord(command=list(command), seed=config.seed, inputs=inputs)
+    devices = [str(d) for d in jax.devices()]
+    record = RunRecord(command=list(command), seed=config.seed, devices=devices, inputs=inputs)
     folder = open_run(config.output, table, record)
     held, count = folder.latents(), len(source.data.particles)
     held.create(_NAME, (count, len(source.path.latent)))

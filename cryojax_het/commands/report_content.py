@@ -80,7 +80,7 @@ def _particles(reported: Reported, more: list[Column], blobs: Blobs):
         return None, []
     found = put_columns([c for c in [*columns, *more] if len(c.values) == reported.count], blobs)
     names = [column["name"] for column in found]
-    table = reported.run.latents()
+    table = reported.estimates
     width = table.read("conformation").shape[1] if "conformation" in table.names() else 0
     axes, colour = _axes(reported, names, width)
     return {
@@ -121,7 +121,7 @@ def _axes(reported: Reported, names: list[str], width: int) -> tuple[list[str], 
 
 def _most_told(reported: Reported, width: int) -> list[int]:
     """Coordinates of the latents, those first whose estimates vary most over their uncertainty."""
-    table = reported.run.latents()
+    table = reported.estimates
     if "conformation_covariance" not in table.names() or not width:
         return list(range(width))
     latent = np.asarray(table.read("conformation"), np.float64)

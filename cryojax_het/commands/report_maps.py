@@ -46,11 +46,10 @@ def report_maps(
 
 
 def _latents(reported: Reported):
-    for run in (reported.run, reported.base):
-        table = run.latents()
-        if "conformation" in table.names():
-            return np.asarray(table.read("conformation"), np.float64)
-    return None
+    table = reported.estimates
+    if "conformation" not in table.names():
+        return None
+    return np.asarray(table.read("conformation"), np.float64)
 
 
 def _series(reported: Reported, config, book: MapBook, basis: MixBasis | None, latent):

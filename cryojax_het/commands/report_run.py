@@ -15,6 +15,7 @@ from ..particles.source import AbstractImageSource
 from ..report.page_blobs import Blobs
 from ..report.page_maps import MapBook, MapFrame, map_frame
 from ..report.page_series import MixBasis
+from ..results.latents import LatentTable
 from ..results.run import RunFolder
 from .report import ReportConfig
 from .run_images import settings_of_run
@@ -28,7 +29,7 @@ class Reported:
     """A run, finished or not.
 
     - `base`: the run whose maps and analysis it uses: itself, or the one it was made from, of
-      `sample` and `latent-prior`.
+      `sample`, `latent-prior` and `free-energy`.
     - `source`: its images, and `particles` their file; None where they are gone.
     - `count`: images; `notes`: sentences on what is missing.
     """
@@ -52,6 +53,12 @@ class Reported:
     def kind(self) -> str:
         """Which model makes the maps; empty where there is one map for all."""
         return str(self.base.config().get("volume", ""))
+
+    @property
+    def estimates(self) -> LatentTable:
+        """Conformations and what goes with them: the run's, or the base's where it has none."""
+        own = self.run.latents()
+        return own if "conformation" in own.names() else self.base.latents()
 
     def folder(self, *parts: str) -> Path:
         """A folder of the run, or of the base where the run has none."""

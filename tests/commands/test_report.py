@@ -15,7 +15,7 @@ from cryojax_het.commands.report import ReportConfig, run_report
 from cryojax_het.commands.report_against import beside
 from cryojax_het.particles.mrc import read_volume
 from cryojax_het.report.page_blobs import unpacked
-from cryojax_het.results.run import RunFolder
+from cryojax_het.results.run import RunFolder, RunRecord, open_run
 
 from .synthetic_run import PIXEL, write_synthetic_run
 
@@ -113,6 +113,18 @@ def test_rows_of_the_particle_file_are_there_byte_for_byte(run, page):
     whole = b"".join(unpacked(found.blobs[rows[part]]) for part in ("head", "body", "tail"))
     strip = lambda text: [line.rstrip() for line in text.splitlines() if line.strip()]
     assert strip(whole.decode()) == strip(run.star.read_text())
+
+
+def test_a_run_made_from_another_shows_the_latents_of_that(run, tmp_path):
+    config = {"run": str(run.path)}
+    inputs = [run.path / "run.json"]
+    record = RunRecord(command=["cryojax-het", "free-energy"], seed=0, inputs=inputs)
+    made = open_run(tmp_path / "energy", config, record)
+    made.finish({})
+    made.latents().create("path_log_likelihood", (len(run.latent), 5), 0.0)
+    found = read_page(run_report(ReportConfig(run=made.path, images=0))).content
+    assert found["particles"]["axes"] == ["latent_1", "latent_2"]
+    assert found["latents"] == ["latent_1", "latent_2"]
 
 
 def test_a_run_without_an_analysis_says_what_adds_it(run, tmp_path):
