@@ -23,20 +23,24 @@ CENTRES = 3
 
 
 def half_blurred():
-    """The usual motion on a mean without detail finer than 40 Å where x < 0, and 14 Å beyond."""
+    """The usual motion on a mean without detail finer than 40 Å on the left, and 14 Å on the right,
+    which fade out where they meet: an edge would be detail."""
     rng, usual = np.random.default_rng(0), linear_volume()
-    detail = rng.normal(size=(SIZE,) * 3)
-    sides = (low_pass_filter(detail, PIXEL, cut) for cut in (40.0, 14.0))
-    left = np.arange(SIZE) < SIZE // 2
-    mean = np.where(left, *(side / side.std() for side in sides))
-    mean = np.std(usual.mean.voxels) * spherical_mask(SIZE, 9.0, 2.0) * mean
-    return eqx.tree_at(lambda volume: volume.mean, usual, Voxels(jnp.asarray(mean), PIXEL))
+    detail = spherical_mask(SIZE, 9.0, 2.0) * rng.normal(size=(SIZE,) * 3)
+    blurred, sharp = (low_pass_filter(detail, PIXEL, cut) for cut in (40.0, 14.0))
+    fading = lambda pixels: 0.5 * (1 + np.cos(np.pi * np.clip(pixels / 6, 0, 1)))
+    x = np.arange(SIZE)
+    mean = blurred / blurred.std() * fading(x - 7) + sharp / sharp.std() * fading(17 - x)
+    mean = Voxels(jnp.asarray(np.std(usual.mean.voxels) * mean), PIXEL)
+    return eqx.tree_at(lambda volume: volume.mean, usual, mean)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """The run folder, analysed."""
-    made = write_synthetic_run(tmp_path_factory.mktemp("run"), junk=0, volume=half_blurred())
+    made = write_synthetic_run(
+        tmp_path_factory.mktemp("run"), junk=0, noise=3.0, volume=half_blurred()
+    )
     analysis = RunFolder(made.path).folder("analysis")
     np.save(analysis / "half.npy", np.arange(len(made.latent)) % 2 + 1)
     np.save(analysis / "noise.npy", np.full((1, SIZE // 2 + 1), 1e6))
@@ -99,18 +103,18 @@ def test_curves_and_table_are_of_the_maps_written(run):
 def test_the_blurred_side_is_told_from_the_sharp_one(run):
     folder = run / "analysis" / "local_resolution"
     percentiles = table(folder / "table.csv")
-    # A filter's edge is two shells of the box; a window has fewer, and spreads by one of its own.
-    side, length = 22, SIZE * PIXEL
-    finest = (length / 40 + 2) * side / SIZE + 1
+    # What the filter lets through, whose edge is two shells wide, spread by the window's width: 5
+    # pixels and half of an edge of 25 Å to either side.
+    finest = 1 / (1 / 40 + 2 / (SIZE * PIXEL) + 1 / (10 * PIXEL + 25))
     for number, told in enumerate(series(folder, "resolution_*.mrc")):
         middle = slice(8, 16)
         blurred, sharp = (told[middle, middle, part] for part in (slice(2, 5), slice(20, 23)))
-        assert np.median(blurred) > side * PIXEL / finest
+        assert np.median(blurred) > finest
         assert np.median(sharp) < 14
         row = [percentiles[f"percentile_{p}"][number] for p in (5, 25, 50, 75, 95)]
         assert row == sorted(row)
         assert row[0] < 14
-        assert row[-1] > side * PIXEL / finest
+        assert row[-1] > finest
     volume = read_volume(folder / "resolution_000.mrc")
     assert volume.voxel_size == pytest.approx((PIXEL,) * 3)
     for one, other in zip(
