@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Float
 
 from ..analysis.density import LatentPosteriors
-from ..analysis.map_series import linear_maps
 from ..results.run import RunFolder
 from .analyse import AnalyseConfig
 from .fitted_maps import MODELS, FittedMaps
@@ -45,21 +44,27 @@ class Analysed:
 
 def open_analysed(config: AnalyseConfig) -> Analysed:
     """Open `config.run`. Raises `FileNotFoundError` where it is no run or has no latents,
-    `ValueError` where it is unfinished."""
+    `ValueError` where it is unfinished or its model makes no maps."""
     run = RunFolder(config.run)
     run.check_finished()
     table = run.latents()
     if "conformation" not in table.names():
         raise FileNotFoundError(
-            f"{run.path} has no latents/conformation.npy: a run of `reconstruct` has no "
-            "conformations to analyse. Fit a model of them by `cryojax-het fit`."
+            f"{run.path} has no latents/conformation.npy: a run of `reconstruct`, or of classes, "
+            "has no conformations to analyse. Fit a model of them by `cryojax-het fit`."
         )
     if "conformation_covariance" not in table.names():
         raise FileNotFoundError(
             f"{run.path} has no latents/conformation_covariance.npy: without the widths of the "
             "posteriors, neither free energies nor distances between images can be told."
         )
-    maps = MODELS.get(run.config().get("volume", "linear"), linear_maps)(run)
+    kind = run.config().get("volume", "linear")
+    if kind not in MODELS:
+        raise ValueError(
+            f"{run.path}: a model of the kind {kind!r} makes no maps at latents here; known: "
+            f"{', '.join(MODELS)}."
+        )
+    maps = MODELS[kind](run)
     mean = np.array(table.read("conformation"))
     if mean.shape[1:] != (maps.latent_size,):
         raise ValueError(

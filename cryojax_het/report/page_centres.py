@@ -24,7 +24,10 @@ _NOTE = (
 def centres_section(folder: Path) -> dict[str, Any] | None:
     """Of `folder`, the analysis of a run; None where it has nothing of this."""
     sides, local = folder / "side_by_side", folder / "local_resolution"
-    titles = {sides: "Where curves fall (Å)", local: "Local resolution, percentiles (Å)"}
+    titles = {
+        sides: "Where curves fall to 0.5 or 0.143 (Å)",
+        local: "Local resolution, percentiles (Å)",
+    }
     tables = [_table(place / "table.csv", title) for place, title in titles.items()]
     charts = _fsc_charts(sides / "fsc.csv")
     found = [table for table in tables if table is not None]
@@ -35,13 +38,14 @@ def centres_section(folder: Path) -> dict[str, Any] | None:
 
 
 def _fsc_charts(path: Path) -> list[dict[str, Any]]:
-    """The median over centres of each kind of curve, between the least and the largest."""
+    """The median over centres of each kind of curve, between the least and the largest; without
+    shell 0, which tells of no detail."""
     if not path.is_file():
         return []
     table, charts = read_csv(path), []
     for name, (title, level) in _CURVES.items():
-        curves = np.stack([table[key] for key in table if key.startswith(f"{name}_")])
-        line = {"name": "median", "x": table["frequency_1/A"], "y": np.median(curves, axis=0)}
+        curves = np.stack([table[key][1:] for key in table if key.startswith(f"{name}_")])
+        line = {"name": "median", "x": table["frequency_1/A"][1:], "y": np.median(curves, axis=0)}
         line |= {"low": curves.min(axis=0), "high": curves.max(axis=0)}
         chart = {"title": title, "x": FREQUENCY, "y": FSC, "lines": [line]}
         note = f"Over {len(curves)} centres; the band from the least to the largest."

@@ -183,6 +183,12 @@ def test_a_run_without_components(synthetic, copied, capsys):
     assert "fit --volume linear" in faulty(synthetic, copied, capsys)
 
 
+def test_a_model_without_maps_at_latents(synthetic, copied, capsys):
+    config = (copied / "config.toml").read_text()
+    (copied / "config.toml").write_text(config.replace('volume = "linear"', 'volume = "classes"'))
+    assert "of the kind 'classes' makes no maps" in faulty(synthetic, copied, capsys)
+
+
 def test_images_that_are_gone(synthetic, copied, capsys, tmp_path):
     said = faulty(synthetic, copied, capsys, "--particles", str(tmp_path / "gone.star"))
     assert "--no-scores" in said
