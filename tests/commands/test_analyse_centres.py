@@ -12,7 +12,7 @@ import pytest
 from cryojax_het.analysis.fsc import fourier_shell_correlation, resolution
 from cryojax_het.analysis.mask import low_pass_filter, spherical_mask
 from cryojax_het.cli import main
-from cryojax_het.particles.mrc import read_volume
+from cryojax_het.particles.mrc import MrcVolume, read_volume
 from cryojax_het.report.page_centres import centres_section
 from cryojax_het.results.run import RunFolder
 from cryojax_het.volumes.voxels import Voxels
@@ -141,12 +141,22 @@ def test_a_page_lists_them(run, tmp_path):
     assert centres_section(tmp_path) is None
 
 
-def test_a_later_analysis_without_them_leaves_none(run, tmp_path, monkeypatch):
+def test_masked_maps_are_zero_outside_and_a_later_analysis_takes_their_place(
+    run, tmp_path, monkeypatch
+):
     monkeypatch.setattr("cryojax_het.commands.analyse_outputs._draw", lambda *_: None)
+    monkeypatch.setattr("cryojax_het.commands.analyse_side_by_side._draw", lambda *_: None)
     copy = shutil.copytree(run, tmp_path / "run")
+    mask = spherical_mask(SIZE, 7.0, 2.0).astype(np.float32)
+    RunFolder(copy).write_volume("mask", MrcVolume(mask, (PIXEL,) * 3))
+    assert main([*line(copy), "--side-by-side", "--masked"]) == 0
+    for by in ("model", "regression"):
+        for one in series(copy / "analysis" / "side_by_side" / by, "map_*.mrc"):
+            assert (one[mask == 0] == 0).all()
+            assert one.any()
+    assert not (copy / "analysis" / "local_resolution").exists()
     assert main(line(copy)) == 0
-    left = {path.name for path in (copy / "analysis").iterdir()}
-    assert left.isdisjoint({"side_by_side", "local_resolution"})
+    assert not (copy / "analysis" / "side_by_side").exists()
 
 
 @pytest.mark.parametrize("option", ["--side-by-side", "--local-resolution"])
