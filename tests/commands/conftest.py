@@ -179,6 +179,21 @@ def hinged(tmp_path_factory):
     )
 
 
+@pytest.fixture(scope="session")
+def few_hinged(tmp_path_factory):
+    """96 of the same, 16 pixels of 13.5 Å: for what needs no accuracy."""
+    return run_simulation(
+        Simulation(
+            output=tmp_path_factory.mktemp("few_hinged"),
+            count=96,
+            size=16,
+            pixel_size=13.5,
+            hinge=(-50.0, 50.0),
+            snr=0.5,
+        )
+    )
+
+
 def latents_of(folder, name="conformation"):
     """An array of the latents of a run."""
     return np.asarray(RunFolder(folder).latents().read(name))

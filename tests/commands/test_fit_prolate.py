@@ -25,6 +25,7 @@ from cryojax_het.simulate.truth import open_truth
 from .conftest import latents_of
 
 FAST: dict[str, Any] = {"devices": 1, "batch": 60, "iterations": 4, "order": 2, "latent_box": 16}
+FEW = {**FAST, "batch": 48, "iterations": 1, "order": 1}  # of few images, and the crop their box
 
 
 @pytest.fixture(scope="module")
@@ -99,38 +100,38 @@ def test_images_of_the_run_can_be_sampled(finished, tmp_path):
     assert np.abs(drawn - known).max() < 3 * width.max() + 0.2
 
 
-def test_where_the_crop_is_the_box_maps_are_the_molecules(hinged, tmp_path):
+def test_where_the_crop_is_the_box_maps_are_the_molecules(few_hinged, tmp_path):
     config = ProlateConfig(
-        particles=hinged.particles,
+        particles=few_hinged.particles,
         output=tmp_path / "whole",
-        **{**FAST, "latent_box": 24, "iterations": 1, "order": 1, "start": "random", "draws": 8},
+        **{**FEW, "start": "random", "draws": 8},
     )
     summary = fitted(config)
     folder = RunFolder(config.output)
     assert summary["draws_kept"] == 6
     deviation = folder.volume("mean_deviation").data
-    assert deviation.shape == (24, 24, 24)
+    assert deviation.shape == (16, 16, 16)
     assert 0 < deviation.max() < np.abs(folder.volume("mean").data).max()
     drawn = np.load(config.output / "draws" / "conformation.npy")
-    assert drawn.shape == (8, 480, 1)
+    assert drawn.shape == (8, 96, 1)
     assert np.isfinite(drawn).all()
     molecule = load_hyper_molecule(folder)
     with jax.enable_x64(False):
-        at_rest = molecule.density(jnp.zeros(1, jnp.float32), FourierGrid(24, jnp.float32(9.0)))
+        at_rest = molecule.density(jnp.zeros(1, jnp.float32), FourierGrid(16, jnp.float32(13.5)))
     np.testing.assert_allclose(
         folder.volume("mean").data, at_rest, atol=1e-4 * np.abs(at_rest).max()
     )
 
 
-def test_a_circle_is_told_by_two_coordinates(hinged, tmp_path):
+def test_a_circle_is_told_by_two_coordinates(few_hinged, tmp_path):
     config = ProlateConfig(
-        particles=hinged.particles,
+        particles=few_hinged.particles,
         output=tmp_path / "circle",
-        **{**FAST, "iterations": 1, "order": 1, "path": "circle"},
+        **{**FEW, "path": "circle"},
     )
     fitted(config)
     tau = latents_of(config.output)
-    assert tau.shape == (480, 2)
+    assert tau.shape == (96, 2)
     assert (np.linalg.norm(tau, axis=1) <= 1 + 1e-5).all()
     folder = RunFolder(config.output)
     molecule, maps = load_hyper_molecule(folder), expanded_maps(folder)
@@ -144,12 +145,12 @@ def test_a_circle_is_told_by_two_coordinates(hinged, tmp_path):
     main(["analyse", str(config.output)])
 
 
-def test_taken_up_where_it_was_killed(hinged, tmp_path, monkeypatch):
+def test_taken_up_where_it_was_killed(few_hinged, tmp_path, monkeypatch):
     alone = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
     for module in (prolate_run, reconstruct_run):
         monkeypatch.setattr(module, "data_mesh", lambda: alone)
-    options = {**FAST, "iterations": 2, "order": 1}
-    whole = ProlateConfig(particles=hinged.particles, output=tmp_path / "whole", **options)
+    options = {**FEW, "iterations": 2}
+    whole = ProlateConfig(particles=few_hinged.particles, output=tmp_path / "whole", **options)
     fitted(whole)
     kept = prolate_course._save
 

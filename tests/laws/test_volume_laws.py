@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
@@ -34,6 +35,26 @@ class Case(NamedTuple):
     latents: jax.Array  # [8, d]
     rotations: jax.Array  # [8, 3, 3]
     targets: jax.Array  # [8, y, x], about as strong as a slice
+    loss_and_gradient: Callable  # of the leaves, latents and small turns; see `misfit`
+
+    def problem(self):
+        """What `loss_and_gradient` is called with; images lie along the first axis."""
+        leaves = eqx.filter(self.volume, eqx.is_inexact_array)
+        return leaves, self.latents, jnp.zeros((8, 3)), self.rotations, self.targets
+
+
+def loss_of(volume):
+    """The misfit and its gradient as a fit takes them, one program for all who ask."""
+    static = eqx.partition(volume, eqx.is_inexact_array)[1]
+
+    def misfit(leaves, latents, turns, rotations, targets):
+        ready = eqx.combine(leaves, static).prepare(GRID)
+        one = lambda z, w, rotation: ready.slice(z, exp(w) @ rotation, GRID)
+        views = jax.vmap(one)(latents, turns, rotations)
+        squares = lambda planes: jnp.sum(GRID.weights() * jnp.abs(planes) ** 2)
+        return squares(views - targets) / squares(targets)
+
+    return jax.jit(jax.value_and_grad(misfit, argnums=(0, 1, 2)))
 
 
 @pytest.fixture(scope="module", params=list(_examples()))
@@ -44,7 +65,8 @@ def case(request):
     views = slices(volume, latents, rotations, GRID)
     noise = jax.random.normal(jax.random.key(3), (2, *views.shape))
     strength = jnp.sqrt(jnp.mean(jnp.abs(views) ** 2))
-    return Case(volume, latents, rotations, strength * jax.lax.complex(*noise))
+    targets = strength * jax.lax.complex(*noise)
+    return Case(volume, latents, rotations, targets, loss_of(volume))
 
 
 @eqx.filter_jit
@@ -124,47 +146,38 @@ def test_half_a_turn_about_the_beam_conjugates(case):
     assert_close(slices(case.volume, case.latents, turned, GRID), expected, 1e-9)
 
 
-def test_a_batch_is_its_images(case):
+def test_images_of_a_batch_are_each_on_its_own(case):
     together = slices(case.volume, case.latents, case.rotations, GRID)
-    for i in (0, 5):
-        one = slices(case.volume, case.latents[i : i + 1], case.rotations[i : i + 1], GRID)[0]
-        assert_close(together[i], one, 1e-10)
+    turned = slices(case.volume, *(jnp.roll(x, 3, axis=0) for x in case[1:3]), GRID)
+    assert_close(turned, jnp.roll(together, 3, axis=0), 1e-10)
 
 
-def misfit(volume, latents, turns, case):
-    rotations = jax.vmap(lambda w, rotation: exp(w) @ rotation)(turns, case.rotations)
-    views = jax.vmap(lambda z, rotation: volume.slice(z, rotation, GRID))(latents, rotations)
-    squares = lambda planes: jnp.sum(GRID.weights() * jnp.abs(planes) ** 2)
-    return squares(views - case.targets) / squares(case.targets)
+def finite_difference(value, point, i, direction):
+    """Along `direction` of leaf `i`, by central differences."""
+    flat, tree = jax.tree.flatten(point)
+    step = 1e-6 * max(float(np.sqrt(np.mean(np.abs(flat[i]) ** 2))), 0.1)
+    plus, minus = (
+        value(*tree.unflatten([*flat[:i], flat[i] + h * direction, *flat[i + 1 :]]))
+        for h in (step, -step)
+    )
+    return float(plus - minus) / (2 * step)
 
 
 def test_gradients_are_finite_differences(case):
-    few = case._replace(
-        latents=case.latents[:2], rotations=case.rotations[:2], targets=case.targets[:2]
-    )
-    leaves, static = eqx.partition(case.volume, eqx.is_inexact_array)
-    loss = lambda leaves, latents, turns: misfit(eqx.combine(leaves, static), latents, turns, few)
-    point = (leaves, few.latents, jnp.zeros((2, 3)))
-    value = jax.jit(loss)
-    gradient = jax.jit(jax.grad(loss, argnums=(0, 1, 2)))(*point)
-    flat, tree = jax.tree.flatten(point)
-    slopes = jax.tree.leaves(gradient)
-    assert len(flat) == len(slopes)
-    for i, (leaf, slope) in enumerate(zip(flat, slopes, strict=True)):
+    leaves, *images = case.problem()
+    _, gradient = case.loss_and_gradient(leaves, *images)
+    value = lambda *point: case.loss_and_gradient(*point, *images[2:])[0]
+    point = jax.tree.map(np.asarray, (leaves, *images[:2]))
+    slopes = jax.tree.leaves(jax.tree.map(np.asarray, gradient))
+    rng = np.random.default_rng(0)
+    for i, (leaf, slope) in enumerate(zip(jax.tree.leaves(point), slopes, strict=True)):
         assert np.isfinite(slope).all()
         if leaf.size == 0:
             continue
-        direction = jax.random.normal(jax.random.key(i), leaf.shape, leaf.real.dtype).astype(
-            leaf.dtype
-        )
-        step = 1e-6 * max(float(jnp.sqrt(jnp.mean(jnp.abs(leaf) ** 2))), 0.1)
-        plus, minus = (
-            value(*tree.unflatten([*flat[:i], leaf + h * direction, *flat[i + 1 :]]))
-            for h in (step, -step)
-        )
-        numeric = float(plus - minus) / (2 * step)
-        exact = float(jnp.sum(slope * direction).real)
-        bound = float(jnp.linalg.norm(slope) * jnp.linalg.norm(direction))
+        direction = rng.normal(size=leaf.shape).astype(leaf.dtype)
+        numeric = finite_difference(value, point, i, direction)
+        exact = float(np.sum(slope * direction).real)
+        bound = float(np.linalg.norm(slope) * np.linalg.norm(direction))
         assert exact == pytest.approx(numeric, rel=1e-4, abs=1e-5 * bound + 1e-9)
     for part in gradient:
         if jax.tree.leaves(part) and sum(leaf.size for leaf in jax.tree.leaves(part)):
@@ -179,35 +192,26 @@ def test_a_new_pixel_size_does_not_compile_again(case):
         traces.append(grid)
         return volume.prepare(grid).slice(latent, rotation, grid)
 
-    for pixel_size in (1.4, 1.7, 0.9):
+    first, *_ = (
         view(case.volume, case.latents[0], case.rotations[0], FourierGrid(20, pixel_size))
+        for pixel_size in (1.4, 1.7, 0.9)
+    )
     assert len(traces) == 1
+    # And one image alone is as it is in a batch.
+    assert_close(first, slices(case.volume, case.latents, case.rotations, GRID)[0], 1e-10)
 
 
 def test_sharded_loss_and_gradient_are_those_of_one_device(case):
     mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))
     by_image = NamedSharding(mesh, PartitionSpec("data"))
     everywhere = NamedSharding(mesh, PartitionSpec())
-    leaves, static = eqx.partition(case.volume, eqx.is_inexact_array)
-
-    @jax.jit
-    def loss_and_gradient(leaves, latents, rotations, targets):
-        def loss(leaves, latents):
-            ready = eqx.combine(leaves, static).prepare(GRID)
-            one = lambda z, rotation, target: jnp.sum(
-                GRID.weights() * jnp.abs(ready.slice(z, rotation, GRID) - target) ** 2
-            )
-            return jnp.mean(jax.vmap(one)(latents, rotations, targets))
-
-        return jax.value_and_grad(loss, argnums=(0, 1))(leaves, latents)
-
-    images = (case.latents, case.rotations, case.targets)
-    single = loss_and_gradient(leaves, *images)
+    leaves, *images = case.problem()
+    single = case.loss_and_gradient(leaves, *images)
     shards = jax.device_put(images, by_image)
     assert len(shards[1].sharding.device_set) == 4
-    several = loss_and_gradient(jax.device_put(leaves, everywhere), *shards)
+    several = case.loss_and_gradient(jax.device_put(leaves, everywhere), *shards)
     for one, four in zip(jax.tree.leaves(single), jax.tree.leaves(several), strict=True):
-        np.testing.assert_allclose(four, one, atol=1e-6 * float(jnp.abs(one).max(initial=0)))
+        np.testing.assert_allclose(four, one, atol=1e-6 * float(np.abs(one).max(initial=0)))
 
 
 def as_single(tree):
@@ -221,18 +225,18 @@ def test_single_precision_stays(case):
     volume, latent, rotation = as_single((case.volume, case.latents[0], case.rotations[0]))
     target = as_single(case.targets[0])
 
-    def loss(arguments, grid):
-        volume, latent, rotation = arguments
-        view = volume.prepare(grid).slice(latent, rotation, grid)
-        return jnp.sum(jnp.abs(view - target) ** 2), view
+    def view(volume, latent, rotation, grid):
+        return volume.prepare(grid).slice(latent, rotation, grid)
 
-    gradient, view = eqx.filter_jit(eqx.filter_grad(loss, has_aux=True))(
-        (volume, latent, rotation), SINGLE
-    )
-    assert view.dtype == jnp.complex64
-    assert density(volume, latent, SINGLE).dtype == jnp.float32
-    for leaf in jax.tree.leaves((prepared(volume, SINGLE), gradient)):
-        if eqx.is_inexact_array(leaf):
+    loss = lambda arguments, grid: jnp.sum(jnp.abs(view(*arguments, grid) - target) ** 2)
+    # Types are known before anything runs.
+    shape = eqx.filter_eval_shape
+    gradient = shape(eqx.filter_grad(loss), (volume, latent, rotation), SINGLE)
+    assert shape(density, volume, latent, SINGLE).dtype == jnp.float32
+    for leaf in jax.tree.leaves((shape(prepared, volume, SINGLE), gradient)):
+        if hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.inexact):
             assert leaf.dtype in (jnp.float32, jnp.complex64)
-    double = slices(case.volume, case.latents[:1], case.rotations[:1], GRID)[0]
-    assert_close(view, double, 1e-4)
+    found = eqx.filter_jit(view)(volume, latent, rotation, SINGLE)
+    assert found.dtype == jnp.complex64
+    double = slices(case.volume, case.latents, case.rotations, GRID)[0]
+    assert_close(found, double, 1e-4)
