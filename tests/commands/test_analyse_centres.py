@@ -19,7 +19,7 @@ from cryojax_het.volumes.voxels import Voxels
 
 from .synthetic_run import PIXEL, SIZE, linear_volume, write_synthetic_run
 
-CENTRES = 3
+CENTRES = 2
 
 
 def half_blurred():
