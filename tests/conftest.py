@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Of this process and of those that it starts.
+cache = Path(__file__).resolve().parents[1] / ".jax_cache"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
 # Four virtual devices meet on fewer cores: under load one may come late, and XLA would abort.
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "")
@@ -26,9 +29,6 @@ import jax
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_enable_x64", True)
-jax.config.update(
-    "jax_compilation_cache_dir", str(Path(__file__).resolve().parents[1] / ".jax_cache")
-)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 from jaxtyping import install_import_hook

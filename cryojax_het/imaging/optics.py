@@ -59,7 +59,7 @@ class Optics(eqx.Module):
         return cls(
             wavelength=_real(electron_wavelength(np.asarray(columns["voltage"]))),
             spherical_aberration=_real(np.asarray(columns["spherical_aberration"]) * 1e7),
-            group=jnp.asarray(columns["group"], jnp.int32),
+            group=_as(columns["group"], np.int32),
             **{name: _real(columns[name]) for name in direct if columns.get(name) is not None},
         )
 
@@ -108,4 +108,9 @@ class Optics(eqx.Module):
 
 
 def _real(column):
-    return jnp.asarray(column, jnp.result_type(float))
+    return _as(column, jnp.result_type(float))
+
+
+def _as(column, dtype):
+    # Converted here: a device would need a program for it, and does so batch by batch.
+    return jnp.asarray(np.asarray(column, dtype))

@@ -207,16 +207,13 @@ def start(star, output, before="", **options):
 def test_killed_and_taken_up_it_ends_with_the_same_result(two, tmp_path, algorithm, checkpoint):
     options = {"algorithm": algorithm, "classes": [2], "seeds": 2, "batch": 90}
     options |= {"iterations": 2, "low_iterations": 1}
-    whole = start(two[0], tmp_path / "whole", **options)
     broken = tmp_path / "broken"
     kill = KILL_AT_CHECKPOINT.format(number=checkpoint)
-    status, _, err = finish(start(two[0], broken, before=kill, **options))
-    assert status == -9, err
-    assert not RunFolder(broken).finished
-    status, _, err = finish(start(two[0], broken, **options))
-    assert status == 0, err
-    status, _, err = finish(whole)
-    assert status == 0, err
+    # One after the other: each finds the programs of those before it.
+    for folder, before, end in ((tmp_path / "whole", "", 0), (broken, kill, -9), (broken, "", 0)):
+        status, _, err = finish(start(two[0], folder, before=before, **options))
+        assert status == end, err
+        assert RunFolder(folder).finished == (end == 0)
     for path in (tmp_path / "whole" / "volumes").glob("*.mrc"):
         found = read_volume(broken / "volumes" / path.name).data
         np.testing.assert_array_equal(found, read_volume(path).data)

@@ -86,35 +86,40 @@ def test_maps_come_of_the_model_of_near_images_and_of_all_images_bent(finished, 
             assert score(own) > score(other)
 
 
-def test_killed_and_taken_up_it_ends_with_the_same_result(hinged, tmp_path, monkeypatch):
-    short: dict[str, Any] = {**FAST, "epochs": 2, "particles": hinged.particles}
+def fitted_up_to(saves, config):
+    """Stopped after so many checkpoints."""
+    saved, kept = [], training_course._save
+
+    def killed(*arguments):
+        kept(*arguments)
+        saved.append(1)
+        if len(saved) == saves:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training_course, "_save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fitted(config)
+    assert not RunFolder(config.output).finished
+
+
+def test_killed_and_taken_up_it_ends_with_the_same_result(first_hinged, tmp_path, monkeypatch):
+    short: dict[str, Any] = {**FAST, "epochs": 2, "particles": first_hinged}
     whole = GaussiansConfig(output=tmp_path / "whole", **short)
     alone = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
     # Sums over several devices come in any order.
     for module in (training_run, reconstruct_run):
         monkeypatch.setattr(module, "data_mesh", lambda: alone)
     fitted(whole)
-    saved, kept = [], training_course._save
-
-    def killed(*arguments):
-        kept(*arguments)
-        saved.append(1)
-        if len(saved) == 2:
-            raise KeyboardInterrupt
-
     broken = replace(whole, output=tmp_path / "broken")
-    with monkeypatch.context() as patch:
-        patch.setattr(training_course, "_save", killed)
-        with pytest.raises(KeyboardInterrupt):
-            fitted(broken)
-    assert not RunFolder(broken.output).finished
+    fitted_up_to(2, broken)
     fitted(broken)
     np.testing.assert_array_equal(latents_of(broken.output), latents_of(whole.output))
 
 
-def test_what_runs_away_says_so(hinged, tmp_path):
+def test_what_runs_away_says_so(first_hinged, tmp_path):
     config = GaussiansConfig(
-        output=tmp_path / "wild", particles=hinged.particles, **{**FAST, "rate": 1e6}
+        output=tmp_path / "wild", particles=first_hinged, **{**FAST, "rate": 1e6}
     )
     with pytest.raises(FloatingPointError, match="Lower `--rate`"):
         fitted(config)
@@ -147,10 +152,10 @@ def test_fit_knows_it():
     assert METHODS["gaussians"].settings is GaussiansConfig
 
 
-def test_as_dynamight_neighbours_hold_together(hinged, tmp_path):
+def test_as_dynamight_neighbours_hold_together(first_hinged, tmp_path):
     """One epoch; the energy of its elastic network is in the log."""
     options = {**FAST, "epochs": 1, "neutral_epochs": 0, "decoder_layers": (16, 2)}
-    config = DynamightConfig(particles=hinged.particles, output=tmp_path / "run", **options)
+    config = DynamightConfig(particles=first_hinged, output=tmp_path / "run", **options)
     fitted(config)
     assert np.isfinite(latents_of(config.output)).all()
     last = json.loads((config.output / "log.jsonl").read_text().splitlines()[-1])
@@ -162,7 +167,7 @@ def gains(folder):
     return [json.loads(line)["gain"] for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
-def test_modes_are_taught_and_regions_follow_them(hinged, tmp_path):
+def test_modes_are_taught_and_regions_follow_them(hinged, first_hinged, tmp_path):
     options = {**FAST, "epochs": 4, "neutral_epochs": 0}
     taught = DeepModesConfig(
         particles=hinged.particles,
@@ -174,11 +179,12 @@ def test_modes_are_taught_and_regions_follow_them(hinged, tmp_path):
     )
     fitted(taught)
     untaught = replace(taught, output=tmp_path / "untaught", lesson_images=0)
-    fitted(untaught)
+    fitted_up_to(1, untaught)
     assert gains(taught.output)[0] > gains(untaught.output)[0] + 0.5  # of the first epoch
     found, rest = (latents_of(taught.output, n) for n in ("log_likelihood", "log_likelihood_mean"))
     assert np.mean(found - rest) > 1
-    regions = RegionsConfig(particles=hinged.particles, output=tmp_path / "regions", **options)
+    options |= {"epochs": 1}
+    regions = RegionsConfig(particles=first_hinged, output=tmp_path / "regions", **options)
     fitted(regions)
     moved = load_mixture(RunFolder(regions.output)).volume
     assert moved.latent_size == 2

@@ -25,7 +25,7 @@ from cryojax_het.simulate.truth import open_truth
 from .conftest import latents_of
 
 FAST: dict[str, Any] = {"devices": 1, "batch": 60, "iterations": 4, "order": 2, "latent_box": 16}
-FEW = {**FAST, "batch": 48, "iterations": 1, "order": 1}  # of few images, and the crop their box
+SHORT = {**FAST, "iterations": 1, "order": 1}
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_where_the_crop_is_the_box_maps_are_the_molecules(few_hinged, tmp_path):
     config = ProlateConfig(
         particles=few_hinged.particles,
         output=tmp_path / "whole",
-        **{**FEW, "start": "random", "draws": 8},
+        **{**SHORT, "start": "random", "draws": 8},
     )
     summary = fitted(config)
     folder = RunFolder(config.output)
@@ -123,11 +123,11 @@ def test_where_the_crop_is_the_box_maps_are_the_molecules(few_hinged, tmp_path):
     )
 
 
-def test_a_circle_is_told_by_two_coordinates(few_hinged, tmp_path):
+def test_a_circle_is_told_by_two_coordinates(first_hinged, tmp_path):
     config = ProlateConfig(
-        particles=few_hinged.particles,
+        particles=first_hinged,
         output=tmp_path / "circle",
-        **{**FEW, "path": "circle"},
+        **{**SHORT, "path": "circle"},
     )
     fitted(config)
     tau = latents_of(config.output)
@@ -145,12 +145,12 @@ def test_a_circle_is_told_by_two_coordinates(few_hinged, tmp_path):
     main(["analyse", str(config.output)])
 
 
-def test_taken_up_where_it_was_killed(few_hinged, tmp_path, monkeypatch):
+def test_taken_up_where_it_was_killed(first_hinged, tmp_path, monkeypatch):
     alone = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
     for module in (prolate_run, reconstruct_run):
         monkeypatch.setattr(module, "data_mesh", lambda: alone)
-    options = {**FEW, "iterations": 2}
-    whole = ProlateConfig(particles=few_hinged.particles, output=tmp_path / "whole", **options)
+    options = {**SHORT, "iterations": 2}
+    whole = ProlateConfig(particles=first_hinged, output=tmp_path / "whole", **options)
     fitted(whole)
     kept = prolate_course._save
 
