@@ -194,16 +194,22 @@ def few_hinged(tmp_path_factory):
     )
 
 
-@pytest.fixture(scope="session")
-def first_hinged(hinged):
-    """The path of a STAR file of the first 96 of the hinged molecule's images: programs are those
-    of all, and few of them run."""
-    lines = hinged.particles.read_text().splitlines()
-    images = [line for line in lines if "@" in line]
-    left_out = set(images[96:])
-    path = hinged.particles.with_name("first.star")
+def first_of(star, count):
+    """The path of a STAR file, beside it, of its first images: programs are those of all, and few
+    of them run."""
+    lines = star.read_text().splitlines()
+    left_out = {
+        line for line in lines if "@" in line and int(line.split("@")[0].split()[-1]) > count
+    }
+    path = star.with_name(f"first_{count}.star")
     path.write_text("\n".join(line for line in lines if line not in left_out) + "\n")
     return path
+
+
+@pytest.fixture(scope="session")
+def first_hinged(hinged):
+    """The path of a STAR file of 96 of the hinged molecule's images."""
+    return first_of(hinged.particles, 96)
 
 
 def latents_of(folder, name="conformation"):
