@@ -19,7 +19,7 @@ from cryojax_het.particles.mrc import read_volume
 from cryojax_het.results.run import RunFolder
 from cryojax_het.volumes.gaussians import Gaussians
 
-from .conftest import BOX, PIXEL, asymmetric_molecule, environment, finish, simulate
+from .conftest import BOX, PIXEL, asymmetric_molecule, environment, finish, first_of, simulate
 
 pytestmark = pytest.mark.usefixtures("float32")
 COUNT = 360
@@ -205,13 +205,14 @@ def start(star, output, before="", **options):
     [("em", 3), ("stochastic", 2)],  # in the second of two fits; in the first
 )
 def test_killed_and_taken_up_it_ends_with_the_same_result(two, tmp_path, algorithm, checkpoint):
-    options = {"algorithm": algorithm, "classes": [2], "seeds": 2, "batch": 90}
+    star = first_of(two[0], 120)
+    options = {"algorithm": algorithm, "classes": [2], "seeds": 2, "batch": 60}
     options |= {"iterations": 2, "low_iterations": 1}
     broken = tmp_path / "broken"
     kill = KILL_AT_CHECKPOINT.format(number=checkpoint)
     # One after the other: each finds the programs of those before it.
     for folder, before, end in ((tmp_path / "whole", "", 0), (broken, kill, -9), (broken, "", 0)):
-        status, _, err = finish(start(two[0], folder, before=before, **options))
+        status, _, err = finish(start(star, folder, before=before, **options))
         assert status == end, err
         assert RunFolder(folder).finished == (end == 0)
     for path in (tmp_path / "whole" / "volumes").glob("*.mrc"):

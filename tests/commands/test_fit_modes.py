@@ -31,7 +31,7 @@ from cryojax_het.volumes.displaced import DisplacedMixture
 from cryojax_het.volumes.gaussian_mixture import by_width
 from cryojax_het.volumes.normal_modes import NormalModes
 
-from .conftest import environment, finish
+from .conftest import environment, finish, first_of
 from .mixture_world import PIXEL, SIZE, chain, write_structure
 
 pytestmark = pytest.mark.usefixtures("float32")
@@ -230,13 +230,13 @@ def start(files, output, before=""):
 
 
 def test_killed_and_taken_up_it_ends_with_the_same_result(files, tmp_path):
-    whole = start(files, tmp_path / "whole")
-    status, _, err = finish(start(files, tmp_path / "broken", KILL_AFTER))
-    assert status == -9, err
-    assert not RunFolder(tmp_path / "broken").finished
-    for process in (start(files, tmp_path / "broken"), whole):
-        status, _, err = finish(process)
-        assert status == 0, err
+    star, amplitudes, structure = files
+    files = first_of(star, 96), amplitudes, structure
+    # One after the other: each finds the programs of those before it.
+    for folder, before, end in (("whole", "", 0), ("broken", KILL_AFTER, -9), ("broken", "", 0)):
+        status, _, err = finish(start(files, tmp_path / folder, before))
+        assert status == end, err
+        assert RunFolder(tmp_path / folder).finished == (end == 0)
     for name in ("conformation", "conformation_covariance", "log_likelihood", "rotation"):
         a, b = (read(tmp_path / folder, name) for folder in ("whole", "broken"))
         np.testing.assert_array_equal(a, b)

@@ -10,7 +10,7 @@ import pytest
 from cryojax_het.particles.mrc import read_volume
 from cryojax_het.results.run import RunFolder
 
-from .conftest import environment
+from .conftest import environment, first_of
 
 COMMAND = "import sys; from cryojax_het.cli import main; sys.exit(main())"
 OPTIONS = ["--batch", "50", "--devices", "1", "--passes", "2", "--contrast"]
@@ -37,7 +37,7 @@ def launch_two(star, output):
 @pytest.fixture(scope="module")
 def runs(star, tmp_path_factory):
     """Folders of the same command by one process and by two."""
-    folder = tmp_path_factory.mktemp("processes")
+    folder, star = tmp_path_factory.mktemp("processes"), first_of(star, 120)
     processes = [launch(star, folder / "one"), *launch_two(star, folder / "two")]
     messages = [process.communicate()[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], "\n".join(messages)
