@@ -202,10 +202,11 @@ for name in ("particles", "output", "structure"):
     options[name] = Path(options[name])
 print(json.dumps(fit_modes(ModesConfig(**options), ["fit", *sys.argv[1:]])))
 """
+# At the second of two batches of the second round.
 KILL_AFTER = """
 import os, signal
 from cryojax_het.commands import modes_round
-keep, left = modes_round._keep, 4
+keep, left = modes_round._keep, 3
 def killing(*arguments):
     global left
     left -= 1
@@ -220,6 +221,7 @@ def start(files, output, before=""):
     star, _, structure = files
     options = {"particles": str(star), "output": str(output), "structure": str(structure)}
     options |= {**FAST, "checkpoint_batches": 1, "devices": 1}
+    options |= {"calibration_images": 32, "starts": 2, "steps": 3}
     return subprocess.Popen(
         [sys.executable, "-c", DRIVER.format(before=before), json.dumps(options)],
         env=environment(),
@@ -231,7 +233,7 @@ def start(files, output, before=""):
 
 def test_killed_and_taken_up_it_ends_with_the_same_result(files, tmp_path):
     star, amplitudes, structure = files
-    files = first_of(star, 96), amplitudes, structure
+    files = first_of(star, 64), amplitudes, structure
     # One after the other: each finds the programs of those before it.
     for folder, before, end in (("whole", "", 0), ("broken", KILL_AFTER, -9), ("broken", "", 0)):
         status, _, err = finish(start(files, tmp_path / folder, before))
