@@ -122,7 +122,7 @@ def test_an_empty_class_is_reported_and_leaves_no_nan(two, tmp_path):
     labels = np.zeros(COUNT)
     labels[:5] = 2
     np.save(tmp_path / "labels.npy", labels)
-    options = {"classes": (3,), "start": tmp_path / "labels.npy", "iterations": 9}
+    options = {"classes": (3,), "start": tmp_path / "labels.npy", "iterations": 5}
     summary = run(two[0], tmp_path / "run", **options, tolerance=0.0)
     said = [text for line in RunFolder(tmp_path / "run").metrics() for text in line["empty"]]
     assert said
