@@ -5,7 +5,7 @@ python unknown_poses.py [--seeds 5] [--snr 4] [--images 400] [--told]
 Without shifts or transfer functions. First one rigid molecule of low frequencies from random
 poses, the likeliest of several starts; then functions of the latent, higher frequencies and finer
 rotations in turn. Poses are scored after one rotation of the molecule, or of its mirror image. The
-same course from true poses, `--told`, says what could be had.
+same course from true poses, `--told`, and its last stage at them alone, say what could be had.
 """
 
 import argparse
@@ -151,6 +151,20 @@ def continued(at, stage, world, key):
     return rounds(At(em, solved(em, equations, moments), at.rotation, at.belief), stage, sought)
 
 
+def known(world):
+    """The last stage at the true poses, from the true latents: EM without a search."""
+    stage, rotation = COURSE[-1], world.batch.latents.rotation[:, None]
+    equations = spread(of_frequency(stage.frequency), sought_to(world, stage.frequency), rotation)
+    value = jax.vmap(FUNCTIONS)(world.latents)
+    moments = value, value[:, :, None] * value[:, None]
+    em = em_of(stage.frequency, equations, moments).up_to(stage.order)
+    a = solved(em, equations, moments)
+    for _ in range(2 * stage.inner):
+        belief = believed(em, equations, a, 1)
+        a = solved(em, equations, belief.moments)
+    return At(em, a, rotation, belief)
+
+
 def pose_errors(found, truth):
     """Degrees, after the best rotation of the molecule, of it or of its mirror image."""
     best = None
@@ -206,6 +220,11 @@ def main() -> None:
         for key in keys[1:]:
             each.append(begun(world, draw(key)))
             line(f"seed {seed} start", each[-1], world, began)
+        if options.told:
+            at, last = known(world), COURSE[-1]
+            line(f"seed {seed} poses known", at, world, began)
+            at = rounds(at, last, sought_to(world, last.frequency))
+            line(f"seed {seed} poses known, then searched for", at, world, began)
         ways = {"random": max(each, key=lambda x: float(x.belief.log_likelihood.sum()))}
         if options.told:
             ways["true"] = begun(world, world.batch.latents.rotation)
