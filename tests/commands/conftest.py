@@ -164,34 +164,22 @@ def float32():
         yield
 
 
+def simulated_hinge(folder, count, size, pixel_size):
+    """`count` images of a hinged molecule."""
+    wanted = {"count": count, "size": size, "pixel_size": pixel_size}
+    return run_simulation(Simulation(output=folder, hinge=(-50.0, 50.0), snr=0.5, **wanted))
+
+
 @pytest.fixture(scope="session")
 def hinged(tmp_path_factory):
     """480 images of a hinged molecule, 24 pixels of 9 Å."""
-    return run_simulation(
-        Simulation(
-            output=tmp_path_factory.mktemp("hinged"),
-            count=480,
-            size=24,
-            pixel_size=9.0,
-            hinge=(-50.0, 50.0),
-            snr=0.5,
-        )
-    )
+    return simulated_hinge(tmp_path_factory.mktemp("hinged"), 480, 24, 9.0)
 
 
 @pytest.fixture(scope="session")
 def few_hinged(tmp_path_factory):
     """96 of the same, 16 pixels of 13.5 Å: for what needs no accuracy."""
-    return run_simulation(
-        Simulation(
-            output=tmp_path_factory.mktemp("few_hinged"),
-            count=96,
-            size=16,
-            pixel_size=13.5,
-            hinge=(-50.0, 50.0),
-            snr=0.5,
-        )
-    )
+    return simulated_hinge(tmp_path_factory.mktemp("few_hinged"), 96, 16, 13.5)
 
 
 def first_of(star, count):

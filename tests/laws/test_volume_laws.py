@@ -43,12 +43,12 @@ class Case(NamedTuple):
         return leaves, self.latents, jnp.zeros((8, 3)), self.rotations, self.targets
 
 
-def loss_of(volume):
+def loss_of(volume, prepare=lambda volume: volume.prepare(GRID)):
     """The misfit and its gradient as a fit takes them, one program for all who ask."""
     static = eqx.partition(volume, eqx.is_inexact_array)[1]
 
     def misfit(leaves, latents, turns, rotations, targets):
-        ready = eqx.combine(leaves, static).prepare(GRID)
+        ready = prepare(eqx.combine(leaves, static))
         one = lambda z, w, rotation: ready.slice(z, exp(w) @ rotation, GRID)
         views = jax.vmap(one)(latents, turns, rotations)
         squares = lambda planes: jnp.sum(GRID.weights() * jnp.abs(planes) ** 2)
@@ -163,10 +163,10 @@ def finite_difference(value, point, i, direction):
     return float(plus - minus) / (2 * step)
 
 
-def test_gradients_are_finite_differences(case):
+def check_gradients(case, loss_and_gradient):
     leaves, *images = case.problem()
-    _, gradient = case.loss_and_gradient(leaves, *images)
-    value = lambda *point: case.loss_and_gradient(*point, *images[2:])[0]
+    _, gradient = loss_and_gradient(leaves, *images)
+    value = lambda *point: loss_and_gradient(*point, *images[2:])[0]
     point = jax.tree.map(np.asarray, (leaves, *images[:2]))
     slopes = jax.tree.leaves(jax.tree.map(np.asarray, gradient))
     rng = np.random.default_rng(0)
@@ -182,6 +182,16 @@ def test_gradients_are_finite_differences(case):
     for part in gradient:
         if jax.tree.leaves(part) and sum(leaf.size for leaf in jax.tree.leaves(part)):
             assert any(np.any(np.asarray(leaf) != 0) for leaf in jax.tree.leaves(part))
+
+
+def test_gradients_are_finite_differences(case):
+    check_gradients(case, case.loss_and_gradient)
+
+
+def test_gradients_without_preparation_are_finite_differences(case):
+    ready = eqx.filter_eval_shape(prepared, case.volume, GRID)
+    if jax.tree.structure(ready) != jax.tree.structure(case.volume):  # else it is the same program
+        check_gradients(case, loss_of(case.volume, prepare=lambda volume: volume))
 
 
 def test_a_new_pixel_size_does_not_compile_again(case):
