@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int
 
 from ..particles.files import replacing
 
@@ -22,6 +23,11 @@ def new_figure(width: float, height: float, grid: tuple[int, int] = (1, 1)):
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots(*grid, squeeze=False)
+
+
+def evenly_chosen(count: int, most: int) -> Int[np.ndarray, " m"]:
+    """Numbers of at most `most` of `count` things, evenly spaced, first and last among them."""
+    return np.unique(np.rint(np.linspace(0, count - 1, min(count, most))).astype(int))
 
 
 def save_figure(figure, path: Path) -> None:

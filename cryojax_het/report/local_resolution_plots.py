@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from .figures import new_figure, save_figure, scale_bar
+from .figures import evenly_chosen, new_figure, save_figure, scale_bar
 
 _MOST = 12  # columns; of more maps, evenly spaced ones
 
@@ -16,7 +16,7 @@ Maps = Sequence[Float[np.ndarray, "n n n"]]
 def plot_local_resolution(path: Path, maps: Maps, resolutions: Maps, pixel_size: float) -> None:
     """Central slices across z of each map, and below of its resolution (Å) where the map is not
     zero, blue where it is fine; colours are alike for all."""
-    shown = np.unique(np.linspace(0, len(maps) - 1, min(len(maps), _MOST)).round().astype(int))
+    shown = evenly_chosen(len(maps), _MOST)
     middle = len(maps[0]) // 2
     slices, told = (np.stack([many[k][middle] for k in shown]) for many in (maps, resolutions))
     seen = np.ma.masked_where(slices == 0, told)

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ..particles.mrc import read_volume
+from .figures import evenly_chosen
 from .page_maps import MapBook
 
 Mix = list[tuple[int, float]]
@@ -63,7 +64,7 @@ def folder_series(
     """
     paths = sorted(folder.glob("map_*.mrc"))
     latent = _latents(folder, len(paths))
-    keep = np.unique(np.rint(np.linspace(0, len(paths) - 1, min(most, len(paths)))).astype(int))
+    keep = evenly_chosen(len(paths), most)
     rows = _rows(folder, len(paths))
     if basis is not None and latent is not None:
         keep, mixes = np.arange(len(paths)), basis.mixes(latent)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from .figures import new_figure, save_figure, scale_bar
+from .figures import evenly_chosen, new_figure, save_figure, scale_bar
 
 _MOST = 12  # columns; of longer series, evenly spaced maps
 
@@ -19,7 +19,7 @@ def plot_series(
 
     Grey and colour scales are one for the whole series: what differs between columns is the maps.
     """
-    shown = np.unique(np.linspace(0, len(maps) - 1, min(len(maps), _MOST)).round().astype(int))
+    shown = evenly_chosen(len(maps), _MOST)
     stack = np.stack([maps[number] for number in shown])
     middle = stack.shape[1] // 2
     change = (stack - stack.mean(axis=0)).sum(axis=1)

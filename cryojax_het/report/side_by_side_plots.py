@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from .figures import new_figure, save_figure, scale_bar
+from .figures import evenly_chosen, new_figure, save_figure, scale_bar
 
 _MOST = 12  # columns; of more maps, evenly spaced ones
 
@@ -21,7 +21,7 @@ def plot_maps(
       alike for all: how far a way moves can be told from another.
     """
     count = len(next(iter(ways.values())))
-    shown = np.unique(np.linspace(0, count - 1, min(count, _MOST)).round().astype(int))
+    shown = evenly_chosen(count, _MOST)
     stacks = {name: np.stack([maps[k] for k in shown]) for name, maps in ways.items()}
     changes = {name: (stack - stack.mean(axis=0)).sum(axis=1) for name, stack in stacks.items()}
     reach = max(np.percentile(np.abs(change), 99.8) for change in changes.values()) or 1.0
