@@ -10,9 +10,10 @@ import numpy as np
 from jaxtyping import Float, PRNGKeyArray
 
 from ..inference.deformation.coefficients import SmallCoefficients
+from ..inference.deformation.folding import unfolded
 from ..inference.deformation.rigidity import Rigidity
 from ..inference.model import Model
-from ..inference.training.conformation_energy import AbstractConformationEnergy
+from ..inference.training.conformation_energy import AbstractConformationEnergy, Together
 from ..volumes.displaced import DisplacedMixture
 from ..volumes.flow import AbstractFlow
 from ..volumes.latent_modes import NetworkModes, network_modes
@@ -20,10 +21,11 @@ from ..volumes.mesh_flow import mesh_flow
 from ..volumes.precision import single
 from ..volumes.tetrahedral_mesh import edge_for, lattice_mesh
 from ..volumes.zernike_basis import ZernikeOrder
-from ..volumes.zernike_flow import zernike_flow, zernike_regions
+from ..volumes.zernike_flow import ZernikeFlow, zernike_flow, zernike_regions
 from .flow_settings import FlowSettings
 
-_FOLDING = 1e3  # nats of a cell without volume, over 0.02
+_FOLDING = 1e3  # nats of a cell, or a point, without volume, over 0.02
+_WATCHED = 512  # points at which a field of Zernike functions must not fold
 
 
 @final
@@ -45,8 +47,10 @@ class AbstractField(abc.ABC):
         """One at rest, over and at the points of `region`."""
 
     @abc.abstractmethod
-    def energy(self, settings: Any) -> AbstractConformationEnergy | None:
-        """What holds it beside the images; None: nothing."""
+    def energy(
+        self, flow: AbstractFlow, region: Region, settings: Any
+    ) -> AbstractConformationEnergy | None:
+        """What holds `flow`, of this kind, beside the images; None: nothing."""
 
 
 @final
@@ -59,7 +63,8 @@ class ByMesh(AbstractField):
         motion = _network(key, len(mesh.vertices), region, settings)
         return single(mesh_flow(mesh, points, region.density, motion))
 
-    def energy(self, settings):
+    def energy(self, flow, region, settings):
+        del flow, region
         if settings.rigidity == 0:
             return None
         strain = settings.strain / np.sqrt(settings.rigidity)
@@ -75,8 +80,12 @@ class ByZernike(AbstractField):
         regions = zernike_regions(points, ZernikeOrder(*settings.order), settings.regions)
         return single(zernike_flow(regions, points, _network(key, regions.size, region, settings)))
 
-    def energy(self, settings):
-        return SmallCoefficients(jnp.float32(settings.smallness)) if settings.smallness else None
+    def energy(self, flow, region, settings):
+        assert isinstance(flow, ZernikeFlow)
+        small = SmallCoefficients(jnp.float32(settings.smallness))
+        rows = np.random.default_rng(0).permutation(len(region.points))[:_WATCHED]
+        points = jnp.asarray(region.points[rows], jnp.float32)
+        return Together((small, unfolded(flow, points, _FOLDING)))
 
 
 def flowing(model: Model) -> DisplacedMixture:

@@ -40,7 +40,8 @@ class FlowSetting(TrainingSetting):
     config: FlowSettings
 
     def stages(self) -> Sequence[AbstractStage]:
-        return rounds_of(self.config)
+        flow = FIELDS[self.kind].flow(jax.random.key(0), self.region, self.config)
+        return rounds_of(self.config, FIELDS[self.kind].energy(flow, self.region, self.config))
 
     def rest(self, model: Model) -> Any:
         return flowing(model).reference

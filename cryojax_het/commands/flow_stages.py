@@ -12,7 +12,7 @@ from ..inference.training.conformation_energy import AbstractConformationEnergy
 from ..inference.training.stochastic_gradient import StochasticGradient
 from ..volumes.flow import AbstractFlow
 from ..volumes.voxel_cloud import cloud_within
-from .flow_fields import FIELDS, flowing
+from .flow_fields import flowing
 from .flow_map import encoded_latents, through_flow
 from .flow_settings import FlowSettings
 from .score_units import with_measured_units
@@ -70,10 +70,9 @@ def with_solved_map(setting: "FlowSetting", model: Model) -> Model:
     return eqx.tree_at(lambda m: m.volume.reference, model, cloud)
 
 
-def rounds_of(config: FlowSettings) -> list[FlowRound]:
-    """Those that the settings ask for; the divergence from the prior comes to its weight in the
-    first."""
-    energy = FIELDS[config.volume].energy(config)
+def rounds_of(config: FlowSettings, energy: AbstractConformationEnergy | None) -> list[FlowRound]:
+    """Those that the settings ask for, fields held by `energy`; the divergence from the prior comes
+    to its weight in the first."""
     shares = [config.epochs // config.rounds] * config.rounds
     shares[0] += config.epochs % config.rounds
     return [

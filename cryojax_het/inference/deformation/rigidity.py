@@ -7,8 +7,7 @@ from ...volumes.displaced import DisplacedMixture
 from ...volumes.mesh_flow import MeshFlow
 from ...volumes.nearest_rotation import determinant, nearest_rotation
 from ..training.conformation_energy import AbstractConformationEnergy
-
-_SMALLEST = 0.2  # determinant below which a cell is about to fold
+from .folding import SMALLEST
 
 
 class Rigidity(AbstractConformationEnergy):
@@ -30,7 +29,7 @@ class Rigidity(AbstractConformationEnergy):
         flow = mesh_flow_of(volume)
         stretch = flow.stretches(latent)
         each = jnp.sum((stretch - nearest_rotation(stretch)) ** 2, axis=(1, 2))
-        folded = jnp.maximum(_SMALLEST - determinant(stretch), 0) ** 2
+        folded = jnp.maximum(SMALLEST - determinant(stretch), 0) ** 2
         volumes = flow.mesh.volumes / jnp.mean(flow.mesh.volumes)
         cost = each / self.strain.astype(each.dtype) ** 2 + self.folding.astype(each.dtype) * folded
         return 0.5 * jnp.sum(flow.stiffness * volumes * cost)

@@ -3,6 +3,7 @@
 import abc
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ...volumes.displaced import DisplacedMixture
@@ -28,3 +29,15 @@ class OfPositions(AbstractConformationEnergy):
 
     def energy(self, volume, latent):
         return self.restraint.energy(volume.at(latent).positions)
+
+
+class Together(AbstractConformationEnergy):
+    """The sum of several."""
+
+    parts: tuple[AbstractConformationEnergy, ...]
+
+    def energy(self, volume, latent):
+        total = jnp.zeros((), latent.dtype)
+        for part in self.parts:
+            total = total + part.energy(volume, latent)
+        return total
