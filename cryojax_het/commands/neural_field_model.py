@@ -27,6 +27,7 @@ from ..volumes.matrix_products import (
     FullProduct,
     HalfProduct,
 )
+from ..volumes.point_groups import AbstractPointGroups, InGroups, Recomputed
 from .neural_field_settings import NeuralFieldSettings
 
 _Axes = Callable[[int, int | None], AbstractFrequencyFeatures]
@@ -41,6 +42,24 @@ PRODUCTS: Mapping[str, AbstractProduct] = {
     "full": FullProduct(),
     "device": DeviceProduct(),
     "half": HalfProduct(),
+}
+# Rows of a product on a CPU, all images of a batch together: what is between two layers stays in
+# its cache. Rounded products are so fast that making layers again costs less than reading them.
+_ROWS, _ROUNDED_ROWS = 1024, 512
+
+
+def _kept(images: int) -> AbstractPointGroups:
+    return InGroups(max(1, _ROWS // images))
+
+
+def _made_again(images: int) -> AbstractPointGroups:
+    return Recomputed(InGroups(max(1, _ROUNDED_ROWS // images)))
+
+
+CPU_GROUPS: Mapping[str, Callable[[int], AbstractPointGroups]] = {
+    "full": _kept,
+    "device": _kept,
+    "half": _made_again,
 }
 
 

@@ -20,13 +20,11 @@ from ..results.neural_field_store import save_neural_field
 from ..volumes.neural_field import neural_field, profile_of
 from ..volumes.point_groups import AbstractPointGroups, AllAtOnce, InGroups
 from ..volumes.voxels import Voxels
-from .neural_field_model import PRODUCTS, features_of, posterior_of
+from .neural_field_model import CPU_GROUPS, PRODUCTS, features_of, posterior_of
 from .neural_field_settings import NeuralFieldSettings
 from .neural_field_stages import field_of, stage_of
 from .training_setting import TrainingSetting
 from .training_stage import AbstractStage
-
-_ROWS = 1024  # of a product on a CPU, all images of a batch together
 
 
 @final
@@ -76,7 +74,7 @@ class NeuralFieldSetting(TrainingSetting):
         if not on_cpu(self.mesh):
             return AllAtOnce()
         images = self.loader(self.box).batch_size // self.mesh.size
-        return InGroups(max(1, _ROWS // images))
+        return CPU_GROUPS[self.config.products](images)
 
     def maps(self, model: Model) -> NeuralFieldMaps:
         """Of the field as it is."""

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from cryojax_het.commands.neural_field_model import CPU_GROUPS, PRODUCTS
 from cryojax_het.imaging import rotation as so3
 from cryojax_het.imaging.grid import FourierGrid
 from cryojax_het.imaging.image import Batch, Latents
@@ -23,15 +24,14 @@ from cryojax_het.inference.model import Model
 from cryojax_het.inference.prior import LocalPrior
 from cryojax_het.inference.training.stochastic_gradient import StochasticGradient
 from cryojax_het.volumes.frequency_features import GaussianFeatures, gaussian_features
-from cryojax_het.volumes.matrix_products import AbstractProduct, FullProduct, HalfProduct
+from cryojax_het.volumes.matrix_products import FullProduct
 from cryojax_het.volumes.neural_field import ResidualNetwork, neural_field
-from cryojax_het.volumes.point_groups import InGroups
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import protocol
 
-LATENT, ROWS, PIXEL = 8, 1024, 3.0
+LATENT, PIXEL = 8, 3.0
 KEY = jax.random.key(0)
 
 
@@ -57,15 +57,15 @@ class Work:
         self.grid, self.layers = FourierGrid(box, jnp.float32(PIXEL)), (width, depth)
         self.batch, self.weights = batch_of(self.grid, batch), np.load(weights)
 
-    def field(self, product: AbstractProduct):
-        """Not trained."""
+    def field(self, product: str):
+        """Not trained; its products and groups of points as `fit --products` has them."""
         profile = jnp.ones(self.grid.size // 2 + 1, jnp.float32)
         features = gaussian_features(KEY, self.grid.size)
-        groups = InGroups(max(1, ROWS // len(self.batch.weight)))
-        about = (profile, self.grid.pixel_size, features, LATENT, self.layers, product, groups)
+        chosen = PRODUCTS[product], CPU_GROUPS[product](len(self.batch.weight))
+        about = (profile, self.grid.pixel_size, features, LATENT, self.layers, *chosen)
         return neural_field(KEY, *about)
 
-    def train(self, product: AbstractProduct):
+    def train(self, product: str):
         """One step: model and state go in and come out as they would in a fit."""
         encoder = pixel_encoder(KEY, self.grid.size, LATENT, 0.85, self.layers)
         noise = ColouredNoise(jnp.ones((1, self.grid.size // 2 + 1), jnp.float32))
@@ -83,7 +83,7 @@ class Work:
 
         return step, (model, state, self.batch)
 
-    def volume(self, product: AbstractProduct):
+    def volume(self, product: str):
         """One map."""
         make = eqx.filter_jit(lambda field, z: field.density(z, self.grid))
         return make, (self.field(product), jnp.zeros(LATENT))
@@ -109,10 +109,10 @@ def main():
     box, width, depth, batch = map(int, sys.argv[1:5])
     work = Work(box, width, depth, batch, sys.argv[5])
     works = {"outputs": work.outputs}
-    for name, product in (("full", FullProduct()), ("half", HalfProduct())):
+    for product in ("full", "half"):
         for kind in ("train", "volume"):
             make = getattr(work, kind)
-            works[f"{kind}-{name}"] = lambda make=make, product=product: make(product)
+            works[f"{kind}-{product}"] = lambda make=make, product=product: make(product)
     protocol.serve(works, jax.block_until_ready)
 
 
