@@ -11,7 +11,7 @@ from ..results.disk import write_arrays
 from ..results.mixture_store import StoredMixture
 from ..results.run import RunFolder
 from .consensus_output import write_data, write_map
-from .modes_round import beliefs_of
+from .modes_round import beliefs_of, told_rows
 from .modes_setting import ModesSetting
 from .modes_state import State, volume_of
 
@@ -24,13 +24,14 @@ def write_outputs(setting: ModesSetting, folder: RunFolder, state: State) -> dic
     count = len(setting.data.particles)
     unit = state.softest * setting.shape
     prior = np.diag(unit**2)
-    beliefs = beliefs_of(setting, folder, state, np.arange(count))
+    told = told_rows(folder.latents(), np.arange(count))
+    beliefs = beliefs_of(setting, folder, state, told)
     population, held_out = chosen_population(
         beliefs, prior, setting.config.components, setting.config.seed
     )
     found = reweighted(beliefs, population)
     _write_population(folder, population, unit)
-    latents = _write_latents(folder, found, unit)
+    latents = _write_latents(setting, folder, told, found, unit)
     reference = setting.reference
     stored = StoredMixture(
         volume=volume_of(setting, state, unit), atoms=reference.atoms, follows=reference.follows
@@ -72,21 +73,23 @@ def _write_population(folder: RunFolder, population: Population, unit) -> None:
     write_arrays(place / "population.npz", scaled)
 
 
-def _write_latents(folder: RunFolder, found: Reweighted, unit) -> np.ndarray:
-    """Moments under the population; pose and contrast of the hypothesis that it makes the most
-    probable."""
-    table, best = folder.latents(), np.argmax(found.weight, axis=1)
-    rows = np.arange(len(best))
-    latents = found.mean / unit
+def _write_latents(setting: ModesSetting, folder: RunFolder, told, found: Reweighted, unit):
+    """Moments under the population, of the images `told`, which are returned; pose and contrast of
+    the hypothesis that it makes the most probable. Of an image that was left out, what is known
+    without it."""
+    table, best, poses = folder.latents(), np.argmax(found.weight, axis=1), setting.images.latents
     arrays = {
-        "conformation": latents,
+        "conformation": found.mean / unit,
         "conformation_covariance": found.covariance / np.outer(unit, unit),
         "log_likelihood": found.log_likelihood,
         "hypothesis_weight": found.weight,
     }
     for name in ("rotation", "shift", "contrast"):
-        arrays[name] = np.asarray(table.read(f"hypothesis_{name}"))[rows, best]
+        arrays[name] = np.asarray(table.read(f"hypothesis_{name}"))[told, best]
+    unseen = {"conformation_covariance": np.eye(len(unit)), "rotation": poses.rotation}
+    unseen |= {"shift": poses.shift, "contrast": poses.contrast}
     for name, array in arrays.items():
-        table.create(name, array.shape)
-        table.write(name, rows, array.astype(np.float32))
-    return latents
+        shape = (len(poses.contrast), *array.shape[1:])
+        table.create(name, shape, unseen.get(name, 0.0))
+        table.write(name, told, array.astype(np.float32))
+    return arrays["conformation"]

@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int
 from tqdm import tqdm
 
 from ..imaging.image import render
@@ -58,10 +59,11 @@ def run_round(setting: ModesSetting, folder: RunFolder, state: State) -> dict[st
             bar.update(len(part))
             if state.batches % setting.config.checkpoint_batches == 0:
                 save(folder, state)
+    images = max(1, state.sums.images)  # all may have been left out
     return {
         "images": state.sums.images,
-        "log_evidence": state.sums.evidence / state.sums.images,
-        "contrast": state.sums.contrast / state.sums.images,
+        "log_evidence": state.sums.evidence / images,
+        "contrast": state.sums.contrast / images,
         "softest": state.softest,
         # A round that was done already, and is only closed, has no speed.
         "images_per_second": fresh / (time.monotonic() - began) if fresh else None,
@@ -118,8 +120,17 @@ def _keep(table: LatentTable, state: State, found, index, weight) -> None:
     sums.images += int(real.sum())
 
 
+def told_rows(table: LatentTable, rows: Int[np.ndarray, " r"]) -> Int[np.ndarray, " t"]:
+    """Those of `rows` that have a hypothesis: images that were left out have none."""
+    evidence = np.asarray(table.read("hypothesis_log_evidence")[rows])
+    return rows[np.isfinite(evidence).any(axis=1)]
+
+
 def beliefs_of(setting: ModesSetting, folder: RunFolder, state: State, rows) -> Beliefs:
-    """Likelihoods of the amplitudes (Å) of these images, from the tables of this round."""
+    """Likelihoods of the amplitudes (Å) of these images, from the tables of this round. Raises
+    `ValueError` where there is no image."""
+    if not len(rows):
+        raise ValueError("No image has a conformation: all were left out.")
     table = folder.latents()
     read = lambda name: np.array(table.read(f"hypothesis_{name}")[rows], np.float64)
     prior = np.diag((state.softest * setting.shape) ** 2)
@@ -130,8 +141,9 @@ def next_round(setting: ModesSetting, folder: RunFolder, state: State) -> None:
     """Scale and blur that the images want of the mixture, the width of the prior that they imply,
     and the next round's place."""
     rows, grid = setting.rounds[state.number], setting.grid(setting.box)
-    if len(rows) >= _FEWEST_TOLD:
-        beliefs = beliefs_of(setting, folder, state, rows)
+    told = told_rows(folder.latents(), rows)
+    if len(told) >= _FEWEST_TOLD:
+        beliefs = beliefs_of(setting, folder, state, told)
         state.softest = fitted_width(beliefs, np.diag(setting.shape**2), state.softest)
     square = np.arange(len(state.sums.cross)) / float(grid.length) ** 2
     sums = ShellSums(state.sums.cross, state.sums.power, square)
