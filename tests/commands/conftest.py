@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -52,7 +53,9 @@ class Images:
         particles = self.particles if particles is None else particles
         pixels = self.pixels if pixels is None else pixels
         folder.mkdir(parents=True, exist_ok=True)
-        with StackWriter(folder / "images.mrcs", pixels.shape[1], PIXEL) as stack:
+        with StackWriter(
+            folder / "images.mrcs", pixels.shape[1], float(self.particles.pixel_size[0])
+        ) as stack:
             stack.append(pixels)
         names = [f"{i + 1}@images.mrcs" for i in range(len(pixels))]
         new_star(folder / "particles.star", particles, names)
@@ -100,6 +103,15 @@ def simulate(count=COUNT, size=BOX, pixel_size=PIXEL, noise=0.5, seed=0, **colum
     clean = np.asarray(draw(latents, Optics.from_columns(particles.optics())), np.float32)
     pixels = clean + noise * clean.std() * rng.normal(size=clean.shape).astype(np.float32)
     return Images(particles, pixels, volume)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def two_devices():
+    """As several devices as are needed to share images out. Sums of two come in one order: runs
+    can be compared bit by bit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax, "device_count", lambda: 2)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -157,6 +169,26 @@ def finish(process):
     return process.returncode, out, err
 
 
+@contextmanager
+def stopped(module, name, calls):
+    """The run within ends when the function `name` of `module` has returned so many times, as that
+    of a killed process does: what comes next finds what is on disk."""
+    kept, left = getattr(module, name), calls
+
+    def last(*arguments):
+        nonlocal left
+        found = kept(*arguments)
+        left -= 1
+        if not left:
+            raise KeyboardInterrupt
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, name, last)
+        with pytest.raises(KeyboardInterrupt):
+            yield
+
+
 @pytest.fixture
 def float32():
     """As users run it: JAX in single precision."""
@@ -164,22 +196,16 @@ def float32():
         yield
 
 
-def simulated_hinge(folder, count, size, pixel_size):
+def simulated_hinge(folder, count, size, pixel_size, snr=0.5):
     """`count` images of a hinged molecule."""
     wanted = {"count": count, "size": size, "pixel_size": pixel_size}
-    return run_simulation(Simulation(output=folder, hinge=(-50.0, 50.0), snr=0.5, **wanted))
+    return run_simulation(Simulation(output=folder, hinge=(-50.0, 50.0), snr=snr, **wanted))
 
 
 @pytest.fixture(scope="session")
 def hinged(tmp_path_factory):
-    """480 images of a hinged molecule, 24 pixels of 9 Å."""
-    return simulated_hinge(tmp_path_factory.mktemp("hinged"), 480, 24, 9.0)
-
-
-@pytest.fixture(scope="session")
-def few_hinged(tmp_path_factory):
-    """96 of the same, 16 pixels of 13.5 Å: for what needs no accuracy."""
-    return simulated_hinge(tmp_path_factory.mktemp("few_hinged"), 96, 16, 13.5)
+    """240 images of a hinged molecule, 16 pixels of 13.5 Å."""
+    return simulated_hinge(tmp_path_factory.mktemp("hinged"), 240, 16, 13.5, snr=2.0)
 
 
 def first_of(star, count):
@@ -192,6 +218,12 @@ def first_of(star, count):
     path = star.with_name(f"first_{count}.star")
     path.write_text("\n".join(line for line in lines if line not in left_out) + "\n")
     return path
+
+
+@pytest.fixture(scope="session")
+def finely_hinged(tmp_path_factory):
+    """As many, 24 pixels of 9 Å."""
+    return simulated_hinge(tmp_path_factory.mktemp("finely_hinged"), 240, 24, 9.0, snr=2.0)
 
 
 @pytest.fixture(scope="session")
