@@ -19,7 +19,7 @@ from cryojax_het.inference.posteriors.chosen_unknowns import ChosenUnknowns
 from cryojax_het.inference.prior import LocalPrior
 from cryojax_het.volumes.base import AbstractVolume
 
-SIZE, PIXEL, WIDTH = 12, 3.0, 4.0
+SIZE, PIXEL, WIDTH = 8, 4.5, 4.0
 GRID = FourierGrid(SIZE, PIXEL)
 NEAR, CONFORMATION = LocalPrior(0.1, 1.0, 1.0, 0.1), ChosenUnknowns()
 

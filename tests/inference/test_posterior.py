@@ -43,7 +43,7 @@ def test_gaussian_density_is_scipys(gaussian):
 
 def test_gaussian_draws_have_its_moments_and_leave_the_rest(gaussian):
     keys = jax.random.split(jax.random.key(2), 20_000)
-    draws = jax.vmap(gaussian.sample)(keys)
+    draws = jax.jit(jax.vmap(gaussian.sample))(keys)
     mean = gaussian.mean()
     np.testing.assert_allclose(draws.conformation.mean(0), mean.conformation, atol=0.06)
     for i in range(4):
@@ -65,7 +65,7 @@ def test_hypotheses_mean_is_the_most_probable(hypotheses):
 
 
 def test_hypotheses_are_drawn_by_weight_and_whole(hypotheses):
-    draws = jax.vmap(hypotheses.sample)(jax.random.split(jax.random.key(3), 20_000))
+    draws = jax.jit(jax.vmap(hypotheses.sample))(jax.random.split(jax.random.key(3), 20_000))
     for image in range(2):
         for h in range(3):
             same = draws.contrast[:, image] == hypotheses.latents.contrast[image, h]
@@ -97,7 +97,7 @@ def test_draws_have_the_mean_of_all_and_rotations_the_nearest_to_all():
 
 def test_draws_are_drawn_evenly_and_whole():
     belief = Draws(latents(2, 5))
-    drawn = jax.vmap(belief.sample)(jax.random.split(jax.random.key(3), 10_000))
+    drawn = jax.jit(jax.vmap(belief.sample))(jax.random.split(jax.random.key(3), 10_000))
     for s in range(5):
         same = drawn.contrast[:, 1] == belief.latents.contrast[1, s]
         assert np.mean(same) == pytest.approx(0.2, abs=0.02)

@@ -31,7 +31,7 @@ COEFFICIENTS = "volume.coefficients"
 
 
 @eqx.filter_jit
-def sampled(world, blocks, key, chains=8, sweeps=1600, extra=None):
+def sampled(world, blocks, key, chains=8, sweeps=1000, extra=None):
     values = world.joint.values(world.joint.start()) | (extra or {})
     starts = starts_from_grid(key, world, values, LatentNodes.even((21,)), 8, chains)
     moves = LocalMoves(starts.mixture, starts.variance)
@@ -109,10 +109,10 @@ def test_noise_is_drawn_from_its_inverse_gamma():
 
 def test_coloured_noise_counts_shells_and_groups():
     joint, batch, *_ = world(jax.random.key(4))
-    held, block = World.of(joint, batch, GRID), ColouredNoisePower(groups=1, shells=7)
+    held, block = World.of(joint, batch, GRID), ColouredNoisePower(groups=1, shells=5)
     inside = np.asarray(GRID.weights()) * GRID.inside()
     assert float(block.freedom(held).sum()) == pytest.approx(6 * inside.sum())
-    squares = jnp.broadcast_to(GRID.k_squared(), (6, 12, 7))
+    squares = jnp.broadcast_to(GRID.k_squared(), (6, 8, 5))
     found = np.asarray(block.misfit(held, squares))[0]
     shell = GRID.shells() == 3
     assert found[3] == pytest.approx(6 * float((GRID.k_squared() * shell * GRID.inside()).sum()))

@@ -31,6 +31,12 @@ def started(world, chains, latents=True):
     return scattered(jax.random.key(3), start, chains)
 
 
+class Together(LatentNodes):
+    """Compiled as one: NumPyro begins by running a model piece by piece, each a program."""
+
+    evidence = eqx.filter_jit(LatentNodes.evidence)
+
+
 def agrees(draws, mean, covariance, spread=5.0):
     """Means and covariances of draws `[chain, draw, q]`, within their own Monte Carlo error."""
     size, width = bulk_size(draws), np.sqrt(np.diag(covariance))
@@ -46,10 +52,10 @@ def test_nuts_of_everything_is_the_closed_form_and_goes_on_unseen():
     program = KernelChains(NUTS(joint_model(world.joint, GRID)), (world.batch,), warmup=200)
     state = eqx.filter_jit(program.begin)(jax.random.key(1), started(world, 4))
     advance = eqx.filter_jit(program.advance)
-    state, _ = advance(state, 250)
-    middle, first = advance(state, 250)
-    _, second = advance(middle, 250)
-    _, whole = advance(state, 500)
+    state, _ = advance(state, 200)
+    middle, first = advance(state, 200)
+    _, second = advance(middle, 200)
+    _, whole = advance(state, 400)
     for a, b, c in zip(*map(jax.tree.leaves, (first, second, whole)), strict=True):
         np.testing.assert_array_equal(jnp.concatenate([a, b]), c)
     parts = [whole.sites[SITE][..., 0], whole.sites["latents"][..., 0]]
@@ -61,7 +67,7 @@ def test_nuts_of_everything_is_the_closed_form_and_goes_on_unseen():
 
 def marginal(world):
     """Mean and covariance of the parameters, and the potential of each part."""
-    joint, nodes = world.joint, LatentNodes.even((15,), 4.0)
+    joint, nodes = world.joint, Together.even((15,), 4.0)
     values = lambda f: joint.values({MEAN: f[:, None]})
 
     def image(f, i):
@@ -92,7 +98,7 @@ def test_subsampling_is_the_closed_form(marginalised):
     given, best = (world.batch,), {SITE: target.reference[:, None]}
     program = SubsampledChains.of(model, given, best, 2, 80)
     state = program.begin(jax.random.key(1), started(world, 2, latents=False))
-    _, draws = eqx.filter_jit(program.advance)(state, 480)
+    _, draws = eqx.filter_jit(program.advance)(state, 1200)
     agrees(np.swapaxes(np.asarray(draws.sites[SITE][80:, ..., 0]), 0, 1), mean, covariance)
 
 
@@ -100,7 +106,7 @@ def test_subsampling_is_the_closed_form(marginalised):
 def test_stochastic_gradients_are_near_the_closed_form(marginalised, kind, scale):
     _, _, target, (mean, covariance) = marginalised
     method = kind(jnp.diag(jnp.asarray(covariance)), scale, 100.0)
-    run = jax.jit(jax.vmap(lambda key: method.chain(key, target, target.reference, 4000)))
+    run = jax.jit(jax.vmap(lambda key: method.chain(key, target, target.reference, 2500)))
     found = np.asarray(run(jax.random.split(jax.random.key(2), 4)))[:, 300:].reshape(-1, 3)
     width = np.sqrt(np.diag(covariance))
     assert np.abs((found.mean(axis=0) - mean) / width).max() < 0.2
@@ -111,7 +117,9 @@ def test_variational_density_of_a_normal_posterior_and_its_bounds():
     world = linear_world(jax.random.key(0))
     start = {SITE: jnp.zeros((3, 1)), "latents": jnp.zeros((4, 1))}
     model = joint_model(world.joint, GRID)
-    found = fitted(jax.random.key(1), model, (world.batch,), start, steps=1500, draws=400)
+    # In one program: each of the many small ones would be compiled.
+    fit = jax.jit(lambda key, x: fitted(key, model, (world.batch,), x, steps=1500, draws=400))
+    found = fit(jax.random.key(1), start)
     mean, covariance = map(np.asarray, exact(world))
     draws = np.asarray(found.draws[SITE])[..., 0]
     width = np.sqrt(np.diag(covariance))[:3]
