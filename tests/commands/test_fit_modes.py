@@ -1,8 +1,6 @@
 """`fit --volume modes` from files to a run folder: amplitudes found, kept, taken up."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -11,6 +9,7 @@ import numpy as np
 import pytest
 
 from cryojax_het.cli import main
+from cryojax_het.commands import modes_round
 from cryojax_het.commands.fit_modes import ModesConfig, fit_modes
 from cryojax_het.commands.mixture_reference import GRAINS
 from cryojax_het.commands.mode_basis import residue_nodes
@@ -31,14 +30,22 @@ from cryojax_het.volumes.displaced import DisplacedMixture
 from cryojax_het.volumes.gaussian_mixture import by_width
 from cryojax_het.volumes.normal_modes import NormalModes
 
-from .conftest import environment, finish, first_of
+from .conftest import stopped
 from .mixture_world import PIXEL, SIZE, chain, write_structure
 
 pytestmark = pytest.mark.usefixtures("float32")
-COUNT, CUTOFF = 160, 16.0
+COUNT, CUTOFF = 128, 16.0
 WIDTHS = np.array([2.5, 1.8])  # Å, of the amplitudes
-FAST = {"modes": 2, "cutoff": CUTOFF, "in_frame": True, "starts": 4, "steps": 8, "batch": 32}
-FAST |= {"kept": 2, "calibrations": 1, "calibration_images": 64, "angle": 1.0, "shift": 1.0}
+FAST = {"modes": 2, "cutoff": CUTOFF, "in_frame": True, "starts": 4, "steps": 6, "batch": 32}
+FAST |= {
+    "kept": 2,
+    "calibrations": 1,
+    "calibration_images": 64,
+    "checkpoint_batches": 1,
+    "devices": 1,
+    "angle": 1.0,
+    "shift": 1.0,
+}
 
 
 def moving():
@@ -88,7 +95,7 @@ def written(folder: Path, count=COUNT, noise=0.6):
     return folder / "particles.star", amplitudes
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """STAR file, amplitudes, structure."""
     folder = tmp_path_factory.mktemp("modes")
@@ -96,7 +103,7 @@ def files(tmp_path_factory):
     return star, amplitudes, write_structure(folder / "chain.pdb", chain())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fitted(files, tmp_path_factory):
     output = tmp_path_factory.mktemp("fit") / "run"
     star, _, structure = files
@@ -190,58 +197,16 @@ def test_more_modes_than_the_molecule_has_are_refused(files, tmp_path):
         fit_modes(config, ["fit"])
 
 
-# The process is killed.
-
-DRIVER = """
-import json, sys
-from pathlib import Path
-from cryojax_het.commands.fit_modes import ModesConfig, fit_modes
-options = json.loads(sys.argv[1])
-{before}
-for name in ("particles", "output", "structure"):
-    options[name] = Path(options[name])
-print(json.dumps(fit_modes(ModesConfig(**options), ["fit", *sys.argv[1:]])))
-"""
-# At the second of two batches of the second round.
-KILL_AFTER = """
-import os, signal
-from cryojax_het.commands import modes_round
-keep, left = modes_round._keep, 3
-def killing(*arguments):
-    global left
-    left -= 1
-    if not left:
-        os.kill(os.getpid(), signal.SIGKILL)
-    keep(*arguments)
-modes_round._keep = killing
-"""
-
-
-def start(files, output, before=""):
+def test_taken_up_where_it_was_killed_it_ends_with_the_same_result(files, fitted, tmp_path):
+    """In the second round, whose first batch is kept."""
     star, _, structure = files
-    options = {"particles": str(star), "output": str(output), "structure": str(structure)}
-    options |= {**FAST, "checkpoint_batches": 1, "devices": 1}
-    options |= {"calibration_images": 32, "starts": 2, "steps": 3}
-    return subprocess.Popen(
-        [sys.executable, "-c", DRIVER.format(before=before), json.dumps(options)],
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def test_killed_and_taken_up_it_ends_with_the_same_result(files, tmp_path):
-    star, amplitudes, structure = files
-    files = first_of(star, 64), amplitudes, structure
-    # One after the other: each finds the programs of those before it.
-    for folder, before, end in (("whole", "", 0), ("broken", KILL_AFTER, -9), ("broken", "", 0)):
-        status, _, err = finish(start(files, tmp_path / folder, before))
-        assert status == end, err
-        assert RunFolder(tmp_path / folder).finished == (end == 0)
+    config = ModesConfig(particles=star, output=tmp_path / "run", structure=structure, **FAST)
+    with stopped(modes_round, "_keep", 4):
+        fit_modes(config, ["fit"])
+    assert not RunFolder(config.output).finished
+    assert fit_modes(config, ["fit"])["widths"] == fitted[0]["widths"]
     for name in ("conformation", "conformation_covariance", "log_likelihood", "rotation"):
-        a, b = (read(tmp_path / folder, name) for folder in ("whole", "broken"))
-        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(read(config.output, name), read(fitted[1], name))
 
 
 def test_an_analysis_of_the_run(fitted):
