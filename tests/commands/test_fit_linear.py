@@ -1,8 +1,6 @@
 """`fit --volume linear` from files to a run folder: what is found, chosen, kept, and taken up."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import equinox as eqx
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 
 from cryojax_het.analysis.calibration import gaussian_coverage
+from cryojax_het.commands import linear_fit
 from cryojax_het.commands.fit import METHODS, chosen_method
 from cryojax_het.commands.fit_linear import LinearConfig, fit_linear
 from cryojax_het.commands.image_preparation import image_loader, initial_noise
@@ -29,19 +28,20 @@ from cryojax_het.volumes.gaussians import Gaussians
 from cryojax_het.volumes.kernel import quadratic
 from cryojax_het.volumes.linear import linear_of
 
-from .conftest import BOX, PIXEL, asymmetric_molecule, environment, finish, first_of, simulate
+from .conftest import asymmetric_molecule, simulate, stopped
 
 pytestmark = pytest.mark.usefixtures("float32")
-COUNT, SIGMA, SPREAD = 480, 1.5, 0.2
-FAST = {"batch": 60, "iterations": 8, "most_components": 4, "latent_box": 24, "devices": 1}
+BOX, PIXEL = 24, 5.2
+COUNT, SIGMA, SPREAD = 240, 1.0, 0.2
+FAST = {"batch": 60, "iterations": 3, "most_components": 2, "latent_box": 18, "devices": 1}
 
 
 def linear_images():
     """Images of a mean whose two halves grow and shrink apart, contrast ±20 %; latents, contrast.
 
-    Of 480 images, at an SNR of about 0.4 per pixel.
+    Of 240 images, at an SNR of about 1 per pixel.
     """
-    base = simulate(COUNT, noise=SIGMA)
+    base = simulate(COUNT, BOX, PIXEL, SIGMA)
     whole, table, grid = asymmetric_molecule(), base.particles, FourierGrid(BOX, PIXEL)
     poses = Latents(
         jnp.zeros((COUNT, 0)),
@@ -67,7 +67,7 @@ def linear_images():
     return replace(base, pixels=contrast[:, None, None] * clean + noise), z, contrast
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def varied(tmp_path_factory):
     """The path of the STAR file, true latents and contrasts."""
     with jax.enable_x64(False):
@@ -84,14 +84,14 @@ def read(output, name):
     return np.asarray(RunFolder(output).latents().read(name))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fitted(varied, tmp_path_factory):
     output = tmp_path_factory.mktemp("fit") / "run"
     with jax.enable_x64(False):
         return run(varied[0], output), output
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ideal(varied):
     """Posterior mean latents and contrasts under the true volumes, the best there is; and the
     covariance of the latents."""
@@ -142,12 +142,12 @@ def test_latents_are_found_and_the_contrast_is_no_component(varied, fitted, idea
     latents, contrast = read(output, "conformation"), read(output, "contrast")
     share, best = (explained(z, varied[1])[0] for z in (latents, ideal[0]))
     assert best > 0.7
-    assert share > 0.9 * best  # 480 images know the components only so well
+    assert share > 0.9 * best  # 240 images know the components only so well
     known, most = (np.corrcoef(c, varied[2])[0, 1] for c in (contrast, ideal[1]))
     assert most > 0.85
     # Short of the best by a fifth: what passes of EM are left to do shows in the contrast first.
     assert known > 0.7
-    # Latents tell nothing of the contrast: no more than two of 480 numbers do by chance.
+    # Latents tell nothing of the contrast: no more than two of 240 numbers do by chance.
     assert explained(latents, varied[2][:, None])[0] < 0.03
     gains = summary["held_out"]
     assert 3 <= len(gains) <= FAST["most_components"] + 1  # as many as EM was given
@@ -155,7 +155,7 @@ def test_latents_are_found_and_the_contrast_is_no_component(varied, fitted, idea
 
 
 def test_posteriors_under_the_true_volumes_are_as_wide_as_they_are_wrong(varied, ideal):
-    """Coverage of 50 % and 90 % regions. (Of the fitted volumes, which 480 images leave uncertain,
+    """Coverage of 50 % and 90 % regions. (Of the fitted volumes, which 240 images leave uncertain,
     posteriors are too narrow: in these volumes each image has a share of its own noise.)"""
     found = gaussian_coverage(*(x.astype(float) for x in (ideal[0], ideal[2], varied[1])))
     for coverage in found:
@@ -190,7 +190,7 @@ def test_images_with_nan_pixels_are_refused_or_left_out(varied, fitted, tmp_path
     pixels = np.fromfile(varied[0].parent / "images.mrcs", np.uint8)
     pixels[1024:].view("<f4").reshape(COUNT, BOX, BOX)[bad, 3, 4] = np.nan
     pixels.tofile(tmp_path / "images.mrcs")
-    with pytest.raises(ValueError, match=r"images\.mrcs \(row (8|480) of .*particles\.star\)"):
+    with pytest.raises(ValueError, match=r"images\.mrcs \(row (8|240) of .*particles\.star\)"):
         run(star, tmp_path / "refused")
     run(star, tmp_path / "run", components=2, read=ReadOptions(skip_nonfinite=True))
     latents, others = read(tmp_path / "run", "conformation"), read(fitted[1], "conformation")
@@ -230,55 +230,15 @@ def test_the_method_is_named_by_flag_or_file(tmp_path):
         chosen_method(["--volume", "cubes"])
 
 
-DRIVER = """
-import json, logging, os, signal, sys
-from pathlib import Path
-logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-from cryojax_het.commands import linear_fit
-from cryojax_het.commands.fit_linear import LinearConfig, fit_linear
-options = json.loads(sys.argv[1])
-left = {kill}
-saved = linear_fit.save_checkpoint
-def save(*arguments):
-    global left
-    path = saved(*arguments)
-    left -= 1
-    if not left:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return path
-linear_fit.save_checkpoint = save
-for name in ("particles", "output"):
-    options[name] = Path(options[name])
-print(json.dumps(fit_linear(LinearConfig(**options), ["fit", *sys.argv[1:]])))
-"""
-
-
-def test_killed_the_same_command_ends_with_the_same_result(varied, tmp_path):
-    options = {**FAST, "iterations": 2, "tolerance": 0.0, "most_components": 2}
-    star = first_of(varied[0], 120)
-
-    def start(output, kill):
-        given = {"particles": str(star), "output": str(tmp_path / output), **options}
-        return subprocess.Popen(
-            [sys.executable, "-c", DRIVER.replace("{kill}", str(kill)), json.dumps(given)],
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    status, _, err = finish(start("broken", 2))  # after the first pass
-    assert status == -9, err
-    assert not RunFolder(tmp_path / "broken").finished
-    status, out, err = finish(start("broken", 0))
-    assert status == 0, err
-    assert "Taken up after" in err
-    status, expected, err = finish(start("whole", 0))
-    assert status == 0, err
-    broken, whole = (json.loads(text.splitlines()[-1]) for text in (out, expected))
-    assert broken["held_out"] == whole["held_out"]
+def test_taken_up_where_it_was_killed_it_ends_with_the_same_result(varied, fitted, tmp_path):
+    broken = tmp_path / "broken"
+    with stopped(linear_fit, "save_checkpoint", 2):  # after the first pass
+        run(varied[0], broken)
+    assert not RunFolder(broken).finished
+    summary, whole = run(varied[0], broken), fitted[1]
+    assert summary["held_out"] == fitted[0]["held_out"]
     for name in ("conformation", "contrast", "log_likelihood"):
-        np.testing.assert_array_equal(*(read(tmp_path / o, name) for o in ("broken", "whole")))
-    for path in (tmp_path / "whole" / "volumes").glob("*.mrc"):
-        other = read_volume(tmp_path / "broken" / "volumes" / path.name).data
+        np.testing.assert_array_equal(read(broken, name), read(whole, name))
+    for path in (whole / "volumes").glob("*.mrc"):
+        other = read_volume(broken / "volumes" / path.name).data
         np.testing.assert_array_equal(read_volume(path).data, other)
