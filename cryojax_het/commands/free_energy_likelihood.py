@@ -24,6 +24,7 @@ from ..inference.free_energy.contrast import AbstractContrast, KnownContrast, No
 from ..inference.free_energy.path_likelihood import PathLikelihood
 from ..inference.free_energy.poses import AbstractPoses, ImageModel, KnownPose, PoseGrid
 from ..particles.loader import HostLatents, Loader, Placement, split_rows
+from ..results.config import default_table
 from ..results.run import RunFolder, RunRecord, open_run
 from .free_energy import FreeEnergyConfig
 from .free_energy_nodes import NodePath, path_of
@@ -77,7 +78,7 @@ def likelihoods(
     inputs = [*source.settings.inputs(), source.run.path / "run.json", *_files(config)]
     devices = [str(d) for d in jax.devices()]
     record = RunRecord(command=list(command), seed=config.seed, devices=devices, inputs=inputs)
-    folder = open_run(config.output, table, record)
+    folder = open_run(config.output, table, record, default_table(config))
     held, count = folder.latents(), len(source.data.particles)
     held.create(_NAME, (count, len(source.path.latent)))
     missing = np.flatnonzero(~np.isfinite(held.read(_NAME)).all(axis=1))

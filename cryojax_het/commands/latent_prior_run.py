@@ -20,7 +20,7 @@ from ..inference.latent_diffusion.latent_density import LatentDensity
 from ..inference.latent_diffusion.map_latents import PriorDraws, Retold, prior_draws, retold
 from ..inference.latent_diffusion.score_network import score_network
 from ..report.latent_plots import plot_latent_density
-from ..results.config import config_table
+from ..results.config import config_table, default_table
 from ..results.disk import explained, write_arrays, write_text
 from ..results.latent_density_store import save_latent_density
 from ..results.run import RunFolder, RunRecord, open_run
@@ -45,7 +45,7 @@ def run(config: LatentPriorConfig, command: Sequence[str]) -> dict[str, Any]:
         devices=[str(d) for d in jax.devices()],
         inputs=[source.path / "run.json"],
     )
-    folder = open_run(config.output, config_table(config), record)
+    folder = open_run(config.output, config_table(config), record, default_table(config))
     if folder.finished:
         LOG.info("%s is finished already.", config.output)
         return folder.record()["summary"]

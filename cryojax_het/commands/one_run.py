@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import jax
 
 from ..inference.devices import first_process_first
-from ..results.config import config_table
+from ..results.config import config_table, default_table
 from ..results.run import RunFolder, RunRecord, open_run
 from .image_settings import ImageSettings
 
@@ -27,8 +27,9 @@ def in_run_folder(
         devices=[str(d) for d in jax.devices()],
         inputs=config.inputs(),
     )
+    settings = config.result_settings()
     folder = first_process_first(
-        lambda: open_run(config.output, config_table(config.result_settings()), record),
+        lambda: open_run(config.output, config_table(settings), record, default_table(settings)),
         lambda: RunFolder(config.output),
     )
     if folder.finished:

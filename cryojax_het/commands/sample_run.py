@@ -11,7 +11,7 @@ import jax
 from ..imaging.grid import FourierGrid
 from ..inference.devices import keep_compilations
 from ..inference.gibbs.block import World
-from ..results.config import config_table
+from ..results.config import config_table, default_table
 from ..results.inference_data import check_arviz
 from ..results.run import RunFolder, RunRecord, open_run
 from .reconstruct_data import load_data
@@ -37,7 +37,7 @@ def run(config: SampleConfig, command: Sequence[str]) -> dict[str, Any]:
     devices = [str(device) for device in jax.devices()]
     inputs = [config.run / "run.json", source.settings.particles]
     record = RunRecord(command=command, seed=config.seed, devices=devices, inputs=inputs)
-    folder = open_run(config.output, config_table(config), record)
+    folder = open_run(config.output, config_table(config), record, default_table(config))
     if folder.finished:
         LOG.info("%s is finished already.", config.output)
         return folder.record()["summary"]

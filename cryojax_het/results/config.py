@@ -8,15 +8,29 @@ import dataclasses
 import difflib
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+_NOT_SET = " is not set"
 
 
 def config_table(config: Any) -> dict[str, Any]:
     """The settings of a dataclass as plain TOML values, nested ones as tables."""
     names = [field.name for field in dataclasses.fields(config)]
     return {name: _plain(name, getattr(config, name)) for name in names}
+
+
+def default_table(config: Any) -> dict[str, Any]:
+    """The settings that a dataclass has by default, as `config_table` gives them; those that must
+    be given are left out."""
+    found = {}
+    for field in dataclasses.fields(config):
+        if field.default is not dataclasses.MISSING:
+            found[field.name] = _plain(field.name, field.default)
+        elif field.default_factory is not dataclasses.MISSING:
+            found[field.name] = _plain(field.name, field.default_factory())
+    return found
 
 
 def format_toml(table: Mapping[str, Any]) -> str:
@@ -62,6 +76,39 @@ def differences(
     return found
 
 
+def unknown_then(
+    path: Path, found: list[tuple[str, Any, Any]], defaults: Mapping[str, Any]
+) -> list[tuple[str, Any, Any]]:
+    """Those of the differences `found` from the file `path`, as `format_toml` wrote it, that are
+    no more than settings that its version did not know, at their `defaults`."""
+    known = _not_set(path.read_text())
+    flat = dict(_flat(defaults))
+    return [
+        (key, old, new)
+        for key, old, new in found
+        if old is None and key not in known and key in flat and flat[key] == new
+    ]
+
+
+def _not_set(text: str) -> set[str]:
+    """Keys, after their table's name, of which a file says that they are not set."""
+    found, table = set(), ""
+    for line in text.splitlines():
+        if line.startswith("["):
+            table = line.strip("[]") + "."
+        elif line.startswith("# ") and line.endswith(_NOT_SET):
+            found.add(table + line.removeprefix("# ").removesuffix(_NOT_SET))
+    return found
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
 def _plain(name: str, value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         return config_table(value)
@@ -75,7 +122,7 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def _line(key: str, value: Any) -> str:
-    return f"# {key} is not set" if value is None else f"{key} = {_value(value)}"
+    return f"# {key}{_NOT_SET}" if value is None else f"{key} = {_value(value)}"
 
 
 def _value(value: Any) -> str:

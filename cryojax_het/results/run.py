@@ -29,7 +29,7 @@ from jaxtyping import Float
 
 from .. import __version__
 from ..particles.mrc import MrcVolume, read_volume, write_volume
-from .config import differences, format_toml, read_toml
+from .config import differences, format_toml, read_toml, unknown_then
 from .disk import explained, write_text
 from .latents import LatentTable
 from .metrics import append_metrics, mark_taken_up, read_metrics
@@ -157,17 +157,24 @@ class RunFolder:
             handler.close()
 
 
-def open_run(path: Path, config: Mapping[str, Any], record: RunRecord) -> RunFolder:
+def open_run(
+    path: Path,
+    config: Mapping[str, Any],
+    record: RunRecord,
+    defaults: Mapping[str, Any] | None = None,
+) -> RunFolder:
     """Make the run folder `path`, or take up the one that is there with the same settings.
 
-    - `config`: `config_table(settings)`, without what cannot change the result.
+    - `config`: `config_table(settings)`, without what cannot change the result;
+    - `defaults`: `default_table(settings)`: a setting that is at its default may be missing in the
+      folder of an earlier version, which did not know it.
 
     Raises `FileExistsError` where `path` holds something else, or a run with other settings or
     other input files (each difference is named); `OSError` where it cannot be written.
     """
     path = Path(path)
     if (path / "run.json").is_file():
-        return _take_up(path, config, record)
+        return _take_up(path, config, record, defaults or {})
     if path.is_dir() and any(not p.name.startswith(".") for p in path.iterdir()):
         raise FileExistsError(
             f"{path} exists, is not empty and is no run folder: choose another output by `-o`."
@@ -184,10 +191,12 @@ def open_run(path: Path, config: Mapping[str, Any], record: RunRecord) -> RunFol
     return RunFolder(path)
 
 
-def _take_up(path: Path, config: Mapping[str, Any], record: RunRecord) -> RunFolder:
+def _take_up(path: Path, config, record: RunRecord, defaults) -> RunFolder:
     run = RunFolder(path)
     remedy = "Choose another output by `-o`, or replace this run by `--overwrite`."
     changed = differences(run.config(), config)
+    new = unknown_then(path / "config.toml", changed, defaults)
+    changed = [one for one in changed if one not in new]
     if changed:
         listing = "; ".join(f"`{key}` was {old!r}, now {new!r}" for key, old, new in changed)
         raise FileExistsError(f"{path} holds a run with other settings: {listing}. {remedy}")

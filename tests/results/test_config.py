@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cryojax_het.results.config import (
     check_keys,
     config_table,
+    default_table,
     differences,
     format_toml,
     read_toml,
@@ -45,6 +46,16 @@ def test_a_dataclass_goes_through_toml_unchanged(tmp_path):
     assert "# cap is not set" in text
     (tmp_path / "c.toml").write_text(text)
     assert differences(read_toml(tmp_path / "c.toml"), table) == []
+
+
+def test_defaults_are_those_of_fields_that_have_one():
+    @dataclass
+    class Given:
+        particles: Path
+        levels: tuple[int, ...] = (1, 2)
+        mask: Inner = field(default_factory=Inner)
+
+    assert default_table(Given(Path("a"), (3,))) == {"levels": [1, 2], "mask": {"width": 2.5}}
 
 
 @given(st.text(), st.floats(allow_nan=False), st.integers(-(2**62), 2**62), st.lists(st.text()))

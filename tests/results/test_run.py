@@ -57,6 +57,19 @@ def test_other_settings_are_refused_by_name(tmp_path, record):
         open_run(tmp_path / "run", other, record)
 
 
+def test_a_setting_that_an_earlier_version_did_not_know_may_be_at_its_default(tmp_path, record):
+    old = CONFIG | {"cap": None}
+    open_run(tmp_path / "run", old, record)
+    defaults = {"cap": 5, "mask": {"soft": False}}
+    soft = lambda value: old | {"mask": {"edge": 3.0, "soft": value}}
+    assert open_run(tmp_path / "run", soft(False), record, defaults).config() == CONFIG
+    with pytest.raises(FileExistsError, match=r"`mask\.soft` was None, now True"):
+        open_run(tmp_path / "run", soft(True), record, defaults)
+    # The earlier run knew this one, and was told to leave it open.
+    with pytest.raises(FileExistsError, match="`cap` was None, now 5"):
+        open_run(tmp_path / "run", old | {"cap": 5}, record, defaults)
+
+
 def test_a_changed_input_is_refused(tmp_path, record):
     open_run(tmp_path / "run", CONFIG, record)
     record.inputs[0].write_text("data_particles\n")
