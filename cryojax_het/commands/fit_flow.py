@@ -18,8 +18,8 @@ class FlexConfig(FlowSettings):
     """The map in a flexible mesh."""
     cells: int = 1500
     """Tetrahedra of the mesh, about."""
-    rigidity: float = 1.0
-    """Weight of the cells' resistance to stretching; 1: as a density would have it."""
+    rigidity: float = 0.2
+    """Weight of the cells' resistance to stretching; 1: as if each cell stretched for itself."""
     strain: float = 0.2
     """Stretching that costs a dense cell half a nat."""
 
