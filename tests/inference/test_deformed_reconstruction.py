@@ -33,7 +33,7 @@ from cryojax_het.volumes.kernel import cubic
 from cryojax_het.volumes.mixture import Change
 from cryojax_het.volumes.voxel_cloud import voxels_within
 
-COUNT, SIZE, PIXEL, BATCH = 320, 16, 4.0, 32
+COUNT, SIZE, PIXEL, BATCH = 192, 16, 4.0, 32
 GRID = FourierGrid(SIZE, PIXEL)
 SIGMA = 1.0
 

@@ -206,13 +206,13 @@ def oracle(case, posterior):
 
 @pytest.fixture(scope="module")
 def phantom():
-    return two_shapes(800, 0.1)
+    return two_shapes(400, 0.2)
 
 
 def test_the_likelihood_never_falls_under_fixed_priors(phantom):
     update = update_of(phantom)
     none = ClassSignal.unlimited(2, update.size, jnp.float64)
-    totals, *_ = course(phantom, update, ClassesAtPose(GivenContrast()), 8, signal=none)
+    totals, *_ = course(phantom, update, ClassesAtPose(GivenContrast()), 6, signal=none)
     steps = np.diff(totals)
     assert totals[-1] - totals[0] > 100
     # Least squares are solved as if views were dense (`wiener.py`): hence not exactly.
@@ -222,7 +222,7 @@ def test_the_likelihood_never_falls_under_fixed_priors(phantom):
 def test_two_shapes_are_told_apart_as_well_as_by_their_true_volumes(phantom):
     posterior = ClassesAtPose(GivenContrast())
     best = right(oracle(phantom, posterior), phantom.label)
-    _, model, probability = course(phantom, update_of(phantom), posterior, 10)
+    _, model, probability = course(phantom, update_of(phantom), posterior, 8)
     assert right(probability, phantom.label) >= best - 0.02
     population = np.sort(np.asarray(model.prior.population))[::-1]
     assert abs(population[0] - (1 - phantom.label.mean())) <= 0.02
@@ -237,8 +237,8 @@ def test_stochastic_em_tells_them_apart_as_well(phantom):
 
 
 def test_contrast_does_not_become_a_class():
-    case = two_shapes(800, 0.1, contrast=0.2)
+    case = two_shapes(400, 0.2, contrast=0.2)
     posterior = ClassesAtPose(CommonContrast())
     best = right(oracle(case, posterior), case.label)
-    _, _, probability = course(case, update_of(case), posterior, 10)
+    _, _, probability = course(case, update_of(case), posterior, 8)
     assert right(probability, case.label) >= best - 0.02
