@@ -87,16 +87,16 @@ def test_maps_come_of_the_model_and_of_all_images_bent(finished, hinged):
             assert score(own) > score(other)
 
 
-def test_a_smooth_field(first_hinged, tmp_path):
-    """Two epochs: images gain already, and all is written and can be read."""
+def test_a_smooth_field(hinged, tmp_path):
+    """Four epochs: images gain already, and all is written and can be read."""
     config = ZernikeConfig(
-        particles=first_hinged,
+        particles=hinged.particles,
         output=tmp_path / "run",
-        epochs=2,
+        epochs=4,
         rounds=1,
         order=(3, 2),
         regions=2,
-        **FAST,
+        **{**FAST, "batch": 16},
     )
     summary = fitted(config)
     volume = load_flow(RunFolder(config.output))

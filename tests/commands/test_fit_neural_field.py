@@ -1,12 +1,7 @@
 """`fit --volume neural-field` from files to a run folder: found, kept, killed and taken up."""
 
 import json
-import os
 import pickle
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +10,7 @@ import numpy as np
 import pytest
 
 from cryojax_het.cli import main
+from cryojax_het.commands import training_course
 from cryojax_het.commands.fit import METHODS, NEURAL_FIELDS
 from cryojax_het.commands.fit_neural_field import (
     CryodrgnConfig,
@@ -27,11 +23,11 @@ from cryojax_het.results.neural_field_store import load_neural_field
 from cryojax_het.results.run import RunFolder
 from cryojax_het.simulate.truth import open_truth
 
-from .conftest import ROOT, environment, latents_of
+from .conftest import latents_of, stopped
 
 FAST: dict[str, Any] = {
     "devices": 1,
-    "batch": 16,
+    "batch": 8,
     "epochs": 40,
     "latent": 2,
     "decoder_layers": (64, 2),
@@ -48,17 +44,21 @@ def fitted(config):
 
 
 @pytest.fixture(scope="module", params=["encoder", "table"])
-def finished(request, hinged, tmp_path_factory):
+def finished(request, finely_hinged, tmp_path_factory):
     output = tmp_path_factory.mktemp(request.param) / "run"
     config = NeuralFieldConfig(
-        particles=hinged.particles, output=output, posterior=request.param, row_rate=0.1, **FAST
+        particles=finely_hinged.particles,
+        output=output,
+        posterior=request.param,
+        row_rate=0.1,
+        **FAST,
     )
     return config, fitted(config)
 
 
-def test_the_latent_tells_the_angle(finished, hinged):
+def test_the_latent_tells_the_angle(finished, finely_hinged):
     config, summary = finished
-    angle = open_truth(hinged.truth).images.conformation[:, 0]
+    angle = open_truth(finely_hinged.truth).images.conformation[:, 0]
     z = latents_of(config.output)
     design = np.column_stack([np.ones(len(z)), z, z**2, z[:, :1] * z[:, 1:]])
     found = design @ np.linalg.lstsq(design, angle, rcond=None)[0]
@@ -70,9 +70,9 @@ def test_the_latent_tells_the_angle(finished, hinged):
     assert curve[-1]["loss"] < curve[0]["loss"]
 
 
-def test_maps_are_those_of_the_states(finished, hinged, tmp_path):
+def test_maps_are_those_of_the_states(finished, finely_hinged, tmp_path):
     config, _ = finished
-    truth = open_truth(hinged.truth)
+    truth = open_truth(finely_hinged.truth)
     rows = np.sort(np.argsort(latents_of(config.output)[:, 0])[[5, -5]])
     command = ["volumes", str(config.output), "--particles", ",".join(map(str, rows))]
     main([*command, "-o", str(tmp_path / "maps")])
@@ -103,54 +103,22 @@ def test_a_run_leaves_an_early_look_and_latents_for_cryodrgn(finished):
     assert middle.shape == (24, 24, 24)
 
 
-DRIVER = """
-import json, sys
-from pathlib import Path
-from cryojax_het.commands.fit_neural_field import NeuralFieldConfig, fit_neural_field
-options = json.loads(sys.argv[1])
-for name in ("particles", "output"):
-    options[name] = Path(options[name])
-for name in ("decoder_layers", "encoder_layers"):
-    options[name] = tuple(options[name])
-fit_neural_field(NeuralFieldConfig(**options), ["test"])
-"""
-
-
-def start(config):
-    given = {"particles": str(config.particles), "output": str(config.output)}
-    given |= {**FAST, "epochs": config.epochs, "posterior": config.posterior}
-    return subprocess.Popen(
-        [sys.executable, "-c", DRIVER, json.dumps(given)], env=environment(), cwd=ROOT
-    )
-
-
 def curve_of(folder):
     """Losses by epoch; an epoch that was begun again counts as it ended."""
     lines = (folder / "log.jsonl").read_text().splitlines()
     return {entry["step"]: entry["loss"] for entry in map(json.loads, lines) if "loss" in entry}
 
 
-@pytest.mark.parametrize("posterior", ["encoder", "table"])
-def test_killed_it_is_taken_up_on_the_same_curve(hinged, tmp_path, posterior):
-    """By SIGKILL, in the middle of an epoch, in a process of its own."""
-    whole = NeuralFieldConfig(
-        particles=hinged.particles,
-        output=tmp_path / "whole",
-        posterior=posterior,
-        **{**FAST, "epochs": 4},
-    )
-    assert start(whole).wait() == 0
+def test_killed_it_is_taken_up_on_the_same_curve(finished, tmp_path):
+    """In the middle of the third epoch."""
+    whole = replace(finished[0], output=tmp_path / "whole", epochs=4)
+    fitted(whole)
     broken = replace(whole, output=tmp_path / "broken")
-    process = start(broken)
-    log, deadline = broken.output / "log.jsonl", time.monotonic() + 300
-    while not (log.is_file() and len(curve_of(broken.output)) >= 2):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    with stopped(training_course, "_step", 2 * 30 + 7):
+        fitted(broken)
+    assert len(curve_of(broken.output)) == 2
     assert not RunFolder(broken.output).finished
-    assert start(broken).wait() == 0
+    fitted(broken)
     first, second = curve_of(whole.output), curve_of(broken.output)
     assert list(first) == list(second)
     np.testing.assert_allclose(list(second.values()), list(first.values()), rtol=1e-4)

@@ -7,12 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType
 from scipy.stats import spearmanr
 
 from cryojax_het.analysis.expanded_maps import expanded_maps
 from cryojax_het.cli import main
-from cryojax_het.commands import prolate_course, prolate_run, reconstruct_run
+from cryojax_het.commands import prolate_course
 from cryojax_het.commands.fit import METHODS
 from cryojax_het.commands.fit_prolate import ProlateConfig, fit_prolate
 from cryojax_het.commands.sample import SampleConfig, sample
@@ -22,9 +21,9 @@ from cryojax_het.results.hyper_molecule_store import load_hyper_molecule
 from cryojax_het.results.run import RunFolder
 from cryojax_het.simulate.truth import open_truth
 
-from .conftest import latents_of
+from .conftest import latents_of, stopped
 
-FAST: dict[str, Any] = {"devices": 1, "batch": 60, "iterations": 4, "order": 2, "latent_box": 16}
+FAST: dict[str, Any] = {"devices": 1, "batch": 60, "iterations": 3, "order": 2, "latent_box": 12}
 SHORT = {**FAST, "iterations": 1, "order": 1}
 
 
@@ -61,7 +60,7 @@ def test_what_the_run_folder_holds(finished):
     folder = RunFolder(config.output)
     names = sorted(path.stem for path in (folder.path / "volumes").glob("*.mrc"))
     assert names == ["half1", "half2", "mask", "mean", "term_01", "term_02"]
-    assert folder.volume("term_01").data.shape == (24, 24, 24)
+    assert folder.volume("term_01").data.shape == (16, 16, 16)
     molecule = load_hyper_molecule(folder)
     assert molecule.coefficients.shape == (molecule.basis.size, 3)
     maps = expanded_maps(folder)
@@ -74,14 +73,14 @@ def test_maps_and_analysis_of_the_run(finished, tmp_path):
     config, _ = finished
     run = str(config.output)
     main(["volumes", run, "--particles", "0,5", "-o", str(tmp_path / "maps")])
-    assert read_volume(tmp_path / "maps" / "particle_000005.mrc").data.shape == (24, 24, 24)
+    assert read_volume(tmp_path / "maps" / "particle_000005.mrc").data.shape == (16, 16, 16)
     main(["analyse", run])
     assert (config.output / "analysis").is_dir()
 
 
 def test_images_of_the_run_can_be_sampled(finished, tmp_path):
     config, _ = finished
-    few = {"chains": 2, "warmup": 10, "draws": 20, "starts": 4}
+    few = {"chains": 2, "warmup": 10, "draws": 20, "starts": 2}
     said = sample(
         SampleConfig(
             run=config.output,
@@ -100,11 +99,11 @@ def test_images_of_the_run_can_be_sampled(finished, tmp_path):
     assert np.abs(drawn - known).max() < 3 * width.max() + 0.2
 
 
-def test_where_the_crop_is_the_box_maps_are_the_molecules(few_hinged, tmp_path):
+def test_where_the_crop_is_the_box_maps_are_the_molecules(first_hinged, tmp_path):
     config = ProlateConfig(
-        particles=few_hinged.particles,
+        particles=first_hinged,
         output=tmp_path / "whole",
-        **{**SHORT, "start": "random", "draws": 8},
+        **{**SHORT, "latent_box": 16, "start": "random", "draws": 8},
     )
     summary = fitted(config)
     folder = RunFolder(config.output)
@@ -145,24 +144,11 @@ def test_a_circle_is_told_by_two_coordinates(first_hinged, tmp_path):
     main(["analyse", str(config.output)])
 
 
-def test_taken_up_where_it_was_killed(first_hinged, tmp_path, monkeypatch):
-    alone = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
-    for module in (prolate_run, reconstruct_run):
-        monkeypatch.setattr(module, "data_mesh", lambda: alone)
-    options = {**SHORT, "iterations": 2}
-    whole = ProlateConfig(particles=first_hinged, output=tmp_path / "whole", **options)
-    fitted(whole)
-    kept = prolate_course._save
-
-    def killed(*arguments):
-        kept(*arguments)
-        raise KeyboardInterrupt
-
+def test_taken_up_where_it_was_killed(finished, tmp_path):
+    whole, _ = finished
     broken = replace(whole, output=tmp_path / "broken")
-    with monkeypatch.context() as patch:
-        patch.setattr(prolate_course, "_save", killed)
-        with pytest.raises(KeyboardInterrupt):
-            fitted(broken)
+    with stopped(prolate_course, "_save", 4):  # in the passes of the second order
+        fitted(broken)
     assert not RunFolder(broken.output).finished
     fitted(broken)
     np.testing.assert_array_equal(latents_of(broken.output), latents_of(whole.output))
