@@ -35,7 +35,13 @@ def fitted(config):
 def finished(hinged, tmp_path_factory):
     output = tmp_path_factory.mktemp("fit") / "run"
     config = FlexConfig(
-        particles=hinged.particles, output=output, epochs=10, rounds=2, cells=150, **FAST
+        particles=hinged.particles,
+        output=output,
+        epochs=10,
+        rounds=2,
+        cells=150,
+        rigidity=1.0,
+        **FAST,
     )
     return config, fitted(config)
 
