@@ -206,7 +206,7 @@ def map_lines(case: Case) -> list[str]:
         where = places[KDTree(shift).query(arm)[1]] if name == "fitted" else arm
         mask = soft_around(where, truth.size, pixel)
         curve = masked_fsc(*(h.astype(float) for h in halves), mask).corrected
-        cut = int(case.run.config()["latent_box"]) // 2
+        cut = int(case.run.record()["summary"]["latent_box"]) // 2
         told = f"arm FSC {curve[1:].mean():.3f}, beyond cut {curve[cut:].mean():.3f}"
         lines.append(f"map, {name}: {told}")
     return lines
@@ -235,7 +235,8 @@ def main() -> None:
     made.add_argument("truth", type=Path)
     options = made.parse_args()
     case = opened(options.run, options.truth)
-    print(field_line(case), latents_line(case), *map_lines(case), sep="\n", flush=True)
+    for line in (field_line(case), latents_line(case), *map_lines(case)):
+        print(line, flush=True)
 
 
 if __name__ == "__main__":
