@@ -128,7 +128,8 @@ def _restore(array: np.ndarray | None, leaf: Any) -> Any:
     if _is_key(leaf):
         return jax.random.wrap_key_data(jnp.asarray(array), impl=jax.random.key_impl(leaf))
     if isinstance(leaf, jax.Array):
-        return jax.device_put(array, leaf.sharding)
+        # What is bound to no device stays so, and can meet arrays on several.
+        return jax.device_put(array, leaf.sharding) if leaf.committed else jnp.asarray(array)
     return array if isinstance(leaf, np.ndarray) else type(leaf)(array.item())
 
 

@@ -83,6 +83,18 @@ def test_sharded_arrays_keep_their_sharding(tmp_path):
     np.testing.assert_array_equal(loaded, value)
 
 
+def test_arrays_that_are_bound_to_no_device_stay_free(tmp_path):
+    """They meet arrays on two of four devices, as they did before."""
+    mesh = jax.make_mesh((2,), ("data",), devices=jax.devices()[:2])
+    spread = jax.device_put(
+        jnp.arange(8.0), jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+    )
+    tree = {"free": jnp.ones(8), "spread": spread}
+    add = jax.jit(lambda tree: tree["free"] + tree["spread"])
+    loaded = load_checkpoint(save_checkpoint(tmp_path, 1, tree), tree)
+    np.testing.assert_array_equal(add(loaded), add(tree))
+
+
 def test_mismatches_are_named(tmp_path):
     path = save_checkpoint(tmp_path, 1, {"a": jnp.zeros(3), "b": jnp.zeros(2)})
     with pytest.raises(ValueError, match=r"\['a'\]` as float64 \[3\], the run needs float64 \[4\]"):
