@@ -21,7 +21,7 @@ from ..volumes.mesh_flow import mesh_flow
 from ..volumes.precision import single
 from ..volumes.tetrahedral_mesh import edge_for, lattice_mesh
 from ..volumes.zernike_basis import ZernikeOrder
-from ..volumes.zernike_flow import ZernikeFlow, zernike_flow, zernike_regions
+from ..volumes.zernike_flow import ZernikeRegions, zernike_flow, zernike_regions
 from .flow_settings import FlowSettings
 
 _FOLDING = 1e3  # nats of a cell, or a point, without volume, over 0.02
@@ -47,10 +47,8 @@ class AbstractField(abc.ABC):
         """One at rest, over and at the points of `region`."""
 
     @abc.abstractmethod
-    def energy(
-        self, flow: AbstractFlow, region: Region, settings: Any
-    ) -> AbstractConformationEnergy | None:
-        """What holds `flow`, of this kind, beside the images; None: nothing."""
+    def energy(self, region: Region, settings: Any) -> AbstractConformationEnergy | None:
+        """What holds it over `region` beside the images; None: nothing."""
 
 
 @final
@@ -63,8 +61,8 @@ class ByMesh(AbstractField):
         motion = _network(key, len(mesh.vertices), region, settings)
         return single(mesh_flow(mesh, points, region.density, motion))
 
-    def energy(self, flow, region, settings):
-        del flow, region
+    def energy(self, region, settings):
+        del region
         if settings.rigidity == 0:
             return None
         strain = settings.strain / np.sqrt(settings.rigidity)
@@ -76,16 +74,15 @@ class ByZernike(AbstractField):
     """Zernike functions of one ball or several."""
 
     def flow(self, key, region, settings):
-        points = region.points
-        regions = zernike_regions(points, ZernikeOrder(*settings.order), settings.regions)
-        return single(zernike_flow(regions, points, _network(key, regions.size, region, settings)))
+        regions = _balls(region, settings)
+        motion = _network(key, regions.size, region, settings)
+        return single(zernike_flow(regions, region.points, motion))
 
-    def energy(self, flow, region, settings):
-        assert isinstance(flow, ZernikeFlow)
+    def energy(self, region, settings):
         small = SmallCoefficients(jnp.float32(settings.smallness))
         rows = np.random.default_rng(0).permutation(len(region.points))[:_WATCHED]
         points = jnp.asarray(region.points[rows], jnp.float32)
-        return Together((small, unfolded(flow, points, _FOLDING)))
+        return Together((small, unfolded(single(_balls(region, settings)), points, _FOLDING)))
 
 
 def flowing(model: Model) -> DisplacedMixture:
@@ -93,6 +90,11 @@ def flowing(model: Model) -> DisplacedMixture:
     assert isinstance(model.volume, DisplacedMixture)
     assert isinstance(model.volume.displacement, AbstractFlow)
     return model.volume
+
+
+def _balls(region: Region, settings: Any) -> ZernikeRegions:
+    """Of the Zernike functions that `settings` ask for."""
+    return zernike_regions(region.points, ZernikeOrder(*settings.order), settings.regions)
 
 
 def _network(key: PRNGKeyArray, count: int, region: Region, settings: FlowSettings) -> NetworkModes:

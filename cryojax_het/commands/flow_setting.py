@@ -40,8 +40,7 @@ class FlowSetting(TrainingSetting):
     config: FlowSettings
 
     def stages(self) -> Sequence[AbstractStage]:
-        flow = FIELDS[self.kind].flow(jax.random.key(0), self.region, self.config)
-        return rounds_of(self.config, FIELDS[self.kind].energy(flow, self.region, self.config))
+        return rounds_of(self.config, FIELDS[self.kind].energy(self.region, self.config))
 
     def rest(self, model: Model) -> Any:
         return flowing(model).reference

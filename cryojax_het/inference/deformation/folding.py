@@ -6,7 +6,7 @@ from jaxtyping import Array, Float
 
 from ...volumes.displaced import DisplacedMixture
 from ...volumes.nearest_rotation import determinant
-from ...volumes.zernike_flow import ZernikeFlow
+from ...volumes.zernike_flow import ZernikeFlow, ZernikeRegions
 from ..training.conformation_energy import AbstractConformationEnergy
 
 SMALLEST = 0.2  # determinant below which space is about to fold
@@ -32,9 +32,9 @@ class Unfolded(AbstractConformationEnergy):
         return 0.5 * self.folding.astype(change.dtype) * jnp.sum(folded**2)
 
 
-def unfolded(flow: ZernikeFlow, points: Float[Array, "j 3"], folding: float) -> Unfolded:
-    """Of the functions of `flow`, at `points`, Å."""
-    slopes = eqx.filter_jit(lambda regions, points: regions.slopes(points))(flow.regions, points)
+def unfolded(regions: ZernikeRegions, points: Float[Array, "j 3"], folding: float) -> Unfolded:
+    """Of a flow by the functions of `regions`, at `points`, Å."""
+    slopes = eqx.filter_jit(ZernikeRegions.slopes)(regions, points)
     return Unfolded(slopes, jnp.asarray(folding, slopes.dtype))
 
 
