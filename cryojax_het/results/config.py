@@ -76,18 +76,14 @@ def differences(
     return found
 
 
-def unknown_then(
+def known_then(
     path: Path, found: list[tuple[str, Any, Any]], defaults: Mapping[str, Any]
 ) -> list[tuple[str, Any, Any]]:
-    """Those of the differences `found` from the file `path`, as `format_toml` wrote it, that are
-    no more than settings that its version did not know, at their `defaults`."""
-    known = _not_set(path.read_text())
-    flat = dict(_flat(defaults))
-    return [
-        (key, old, new)
-        for key, old, new in found
-        if old is None and key not in known and key in flat and flat[key] == new
-    ]
+    """The differences `found` from the file `path`, as `format_toml` wrote it, without settings
+    that its version did not know and that are at their `defaults`."""
+    unset, flat = _not_set(path.read_text()), dict(_flat(defaults))
+    added = lambda key, old, new: old is None and key not in unset and (key, new) in flat.items()
+    return [one for one in found if not added(*one)]
 
 
 def _not_set(text: str) -> set[str]:

@@ -29,7 +29,7 @@ from jaxtyping import Float
 
 from .. import __version__
 from ..particles.mrc import MrcVolume, read_volume, write_volume
-from .config import differences, format_toml, read_toml, unknown_then
+from .config import differences, format_toml, known_then, read_toml
 from .disk import explained, write_text
 from .latents import LatentTable
 from .metrics import append_metrics, mark_taken_up, read_metrics
@@ -194,9 +194,7 @@ def open_run(
 def _take_up(path: Path, config, record: RunRecord, defaults) -> RunFolder:
     run = RunFolder(path)
     remedy = "Choose another output by `-o`, or replace this run by `--overwrite`."
-    changed = differences(run.config(), config)
-    new = unknown_then(path / "config.toml", changed, defaults)
-    changed = [one for one in changed if one not in new]
+    changed = known_then(path / "config.toml", differences(run.config(), config), defaults)
     if changed:
         listing = "; ".join(f"`{key}` was {old!r}, now {new!r}" for key, old, new in changed)
         raise FileExistsError(f"{path} holds a run with other settings: {listing}. {remedy}")
