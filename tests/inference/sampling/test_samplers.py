@@ -56,12 +56,19 @@ def log_joint(volume, batch, grid, z):
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_draws_have_the_exact_distribution(tiny, seen, sampler):
+def test_draws_have_the_exact_distribution_and_one_program_serves_all(tiny, seen, sampler):
     volume, batch = seen
-    run = eqx.filter_jit(
-        lambda key, batch: sampler.run(key, volume, NOISE, PRIOR, batch, tiny.grid)
-    )
+    traces = []
+
+    @eqx.filter_jit
+    def run(key, batch):
+        traces.append(1)
+        return sampler.run(key, volume, NOISE, PRIOR, batch, tiny.grid)
+
     chains = run(KEY, batch)
+    other = run(jax.random.key(9), eqx.tree_at(lambda b: b.images, batch, 1.1 * batch.images))
+    assert len(traces) == 1
+    assert (other.unknowns != chains.unknowns).all()
     z = np.linspace(-4, 4, 2001)
     log_p = log_joint(volume, batch, tiny.grid, jnp.asarray(z))
     p = np.exp(log_p - log_p.max(axis=1, keepdims=True))
