@@ -35,10 +35,14 @@ def drawn(mean, covariance, rng):
     return mean + np.einsum("nij,nj->ni", root, rng.normal(size=mean.shape))
 
 
-def shares(z, state, samples):
-    """Of the states among `samples`, by EM on the classifier's probabilities."""
-    told = QuadraticDiscriminantAnalysis(reg_param=1e-3).fit(z, state)
-    trained = np.bincount(state) / len(state)
+def classifier(z, state):
+    """Of states by latents."""
+    return QuadraticDiscriminantAnalysis(reg_param=1e-3).fit(z, state)
+
+
+def shares(told, samples):
+    """Of the states among `samples`, by EM on the probabilities of the classifier `told`."""
+    trained = told.priors_
     odds, found = told.predict_proba(samples) / trained, trained
     for _ in range(3000):
         weight = odds * found
@@ -53,8 +57,8 @@ def of_images(z, state, image, rng):
     half = (rng.permutation(image.max() + 1) % 2 == 0)[image]
     each, right = [], []
     for part in (half, ~half):
-        each.append(shares(z[part], state[part], z[~part]))
-        told = QuadraticDiscriminantAnalysis(reg_param=1e-3).fit(z[part], state[part])
+        told = classifier(z[part], state[part])
+        each.append(shares(told, z[~part]))
         right.append(np.mean(told.predict(z[~part]) == state[~part]))
     return np.mean(each, axis=0), np.mean(right)
 
@@ -82,7 +86,8 @@ def main() -> None:
     samples = np.load(prior / "analysis/samples.npy")
     normal = rng.multivariate_normal(z.mean(axis=0), np.cov(z.T), len(samples))
     images, right = of_images(z, many, image, rng)
-    found, base = (shares(z, many, points) for points in (samples, normal))
+    told = classifier(z, many)
+    found, base = (shares(told, points) for points in (samples, normal))
     own = np.bincount(state, minlength=len(truth)) / len(state)
     print(json.dumps(json.loads((prior / "analysis/latent_prior.json").read_text()), indent=1))
     print(f"\nposterior draws told rightly: {right:.2f}\n")
