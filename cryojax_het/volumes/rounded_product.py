@@ -5,7 +5,8 @@
 `b` rounds to 8 bits; sums are in single precision. JAX's own derivative of a product of bfloat16
 numbers with a single-precision sum multiplies in single precision again, and a CPU with units for
 bfloat16 is three times as slow then. Of a batch, all rows are one product, and so is the gradient
-by the matrix: a function of one image stays a function of one image.
+by the matrix: a function of one image stays a function of one image. (Of a batch of matrices the
+derivative is JAX's own.)
 
 This is a primitive of JAX, with its rules below.
 """
