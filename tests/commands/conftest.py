@@ -106,12 +106,11 @@ def simulate(count=COUNT, size=BOX, pixel_size=PIXEL, noise=0.5, seed=0, **colum
 
 
 @pytest.fixture(autouse=True, scope="module")
-def two_devices(request):
-    """Of the four, for fits: as many as are needed to share images out. Sums of two come in one
-    order, and runs can be compared bit by bit."""
+def two_devices():
+    """As several devices as are needed to share images out. Sums of two come in one order: runs
+    can be compared bit by bit."""
     with pytest.MonkeyPatch.context() as patch:
-        if request.path.name.startswith(("test_fit", "test_linear")):
-            patch.setattr(jax, "device_count", lambda: 2)
+        patch.setattr(jax, "device_count", lambda: 2)
         yield
 
 
