@@ -1,7 +1,8 @@
 """What maps have in common and how they differ, as the code of a convolutional autoencoder.
 
-Residual blocks in three dimensions, two of stride 2 on the way in and two on the way out: the code
-has a quarter of the box along each side. Trained to give back the maps it is shown.
+Residual blocks in three dimensions after each of two halvings of the box, and at the same boxes on
+the way back: the code has a quarter of the box along each side. None is at the full box, where it
+would cost eight times as much for the same channels. Trained to give back the maps it is shown.
 
 Wu et al. 2022, Nat. Commun. 13 (AlphaCryo4D: deep manifold learning of bootstrapped volumes).
 """
@@ -28,7 +29,7 @@ class Course(NamedTuple):
     batch: int = 8
     rate: float = 1e-3
     code: int = 2
-    features: int = 8
+    features: int = 16
 
 
 class Trained(NamedTuple):
@@ -49,18 +50,20 @@ class VolumeAutoencoder(nn.Module):
     def setup(self):
         wide = 2 * self.features
         self.into = [
-            _convolution(self.features),
+            _convolution(self.features, 2),
             _Residual(self.features),
             _convolution(wide, 2),
             _Residual(wide),
-            _convolution(self.code, 2),
+            _convolution(self.code),
         ]
         self.out = [
-            nn.ConvTranspose(wide, (4, 4, 4), strides=(2, 2, 2)),
+            _convolution(wide),
             _Residual(wide),
-            nn.ConvTranspose(self.features, (4, 4, 4), strides=(2, 2, 2)),
+            nn.Dense(8 * self.features),
+            _doubled,
             _Residual(self.features),
-            _convolution(1),
+            _convolution(8),
+            _doubled,
         ]
 
     def __call__(self, maps):
@@ -84,6 +87,13 @@ class _Residual(nn.Module):
     def __call__(self, hidden):
         inner = _convolution(self.features)(nn.gelu(hidden))
         return hidden + _convolution(self.features)(nn.gelu(inner))
+
+
+def _doubled(hidden):
+    """`[b, n, n, n, 8f]` as `[b, 2n, 2n, 2n, f]`: eight voxels of each."""
+    b, n, _, _, many = hidden.shape
+    parts = hidden.reshape(b, n, n, n, 2, 2, 2, many // 8).transpose(0, 1, 4, 2, 5, 3, 6, 7)
+    return parts.reshape(b, 2 * n, 2 * n, 2 * n, many // 8)
 
 
 def _convolution(features: int, stride: int = 1) -> nn.Conv:

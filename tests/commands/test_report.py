@@ -1,9 +1,7 @@
 """Pages as they are written, and as a browser without a network shows them."""
 
 import json
-import re
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +16,9 @@ from cryojax_het.report.page_blobs import unpacked
 from cryojax_het.results.run import RunFolder, RunRecord, open_run
 
 from .synthetic_run import PIXEL, write_synthetic_run
+from .written_page import FLAGS, pixels, read_page
 
 pytest.importorskip("plotly", reason="pages need plotly: pip install 'cryojax_het[report]'")
-
-FLAGS = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync", "--use-gl=angle"]
-FLAGS += ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 
 
 @pytest.fixture(scope="module")
@@ -41,29 +36,6 @@ def run(tmp_path_factory):
     (analysis / "embeddings").mkdir()
     np.save(analysis / "embeddings" / "umap.npy", run.latent.astype(np.float32))
     return run
-
-
-@dataclass
-class Page:
-    """What a page holds."""
-
-    content: dict
-    blobs: dict
-
-    def column(self, name):
-        """The values of a column of images."""
-        about = next(c for c in self.content["particles"]["columns"] if c["name"] == name)
-        codes = np.frombuffer(unpacked(self.blobs[about["blob"]]), "<u2")
-        return about["offset"] + about["scale"] * codes.astype(float)
-
-
-def read_page(path):
-    """The content of a page, without a browser."""
-    text = path.read_text()
-    content = re.search(r'<script type="application/json" id="content">(.*?)</script>', text, re.S)
-    blobs = re.findall(r'<script type="text/plain" id="(b\d+)">([^<]*)</script>', text)
-    assert content is not None
-    return Page(json.loads(content[1]), dict(blobs))
 
 
 @pytest.fixture(scope="module")
@@ -225,21 +197,6 @@ def opened(browser, page):
     return window, said, asked
 
 
-PIXELS = """async () => {
-  const { explorer } = window.report;
-  await explorer.settled;
-  explorer.viewer.draw(2);
-  const canvas = explorer.viewer.canvas, gl = explorer.viewer.gl;
-  const bytes = new Uint8Array(4 * canvas.width * canvas.height);
-  gl.readPixels(0, 0, canvas.width, canvas.height, gl.RGBA, gl.UNSIGNED_BYTE, bytes);
-  return Array.from(bytes.filter((_, i) => i % 16 === 0));
-}"""
-
-
-def _pixels(window):
-    return np.array(window.evaluate(PIXELS))
-
-
 def test_it_loads_without_errors_or_a_network(opened, page):
     window, said, asked = opened
     assert asked == [page.as_uri()]
@@ -260,23 +217,23 @@ def test_the_viewer_draws_and_the_slider_moves_through_states(opened):
     shown = []
     for value in ("0", "1.5", "3"):
         slider.evaluate(place, value)
-        shown.append(_pixels(window))
+        shown.append(pixels(window))
         assert shown[-1].std() > 5  # something is drawn,
     assert np.mean(shown[0] == 0) > 0.2  # on an empty ground
     assert np.mean(shown[0] != shown[2]) > 0.02
     assert np.mean(shown[0] != shown[1]) > 0.02
     slider.evaluate(place, "0")
-    np.testing.assert_array_equal(_pixels(window), shown[0])
+    np.testing.assert_array_equal(pixels(window), shown[0])
 
 
 def test_a_click_shows_the_map_of_an_image(opened):
     window = opened[0]
-    before = _pixels(window)
+    before = pixels(window)
     window.locator(".plot").scroll_into_view_if_needed()
     box = window.locator(".walk").bounding_box()
     window.mouse.click(box["x"] + 0.3 * box["width"], box["y"] + 0.6 * box["height"])
     window.wait_for_function("document.querySelector('.said').textContent.includes('Exact')")
-    assert np.mean(_pixels(window) != before) > 0.02
+    assert np.mean(pixels(window) != before) > 0.02
 
 
 def test_a_selection_is_saved_as_the_rows_of_the_particle_file(opened, run, tmp_path):

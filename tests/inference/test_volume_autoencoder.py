@@ -14,7 +14,7 @@ def test_held_out_maps_are_given_back_better():
     blob = lambda c: np.exp(-((axis - c) ** 2) / 4)
     maps = np.stack([blob(0)[:, None, None] * blob(0)[:, None] * blob(c) for c in place])
     maps = (maps - maps.mean((1, 2, 3), keepdims=True)) / maps.std((1, 2, 3), keepdims=True)
-    course = Course(epochs=12, batch=6, rate=1e-2, code=1, features=2)
+    course = Course(epochs=40, batch=6, rate=1e-2, code=1, features=4)
     found = train_autoencoder(jax.random.key(0), maps.astype(np.float32), course)
     assert found.code.shape == (14, 8)
     assert found.held_out[-1] < 0.8 * found.held_out[0]

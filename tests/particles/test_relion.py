@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import mrcfile
 import numpy as np
 import pytest
 
@@ -280,11 +279,6 @@ def test_no_file(tmp_path: Path):
         read_relion(tmp_path / "none.star")
 
 
-def test_a_model_file_is_no_particle_table(data: Path):
-    with pytest.raises(ValueError, match="no table of particles"):
-        read_relion(data / "particles" / "aspire" / "sample_data_model.star")
-
-
 def test_box_unlike_the_table(tmp_path: Path):
     with StackWriter(tmp_path / "a.mrcs", 6, 1.5) as stack:
         stack.append(np.ones((2, 6, 6), np.float32))
@@ -305,21 +299,3 @@ def test_what_is_not_modelled_is_said(tmp_path: Path, label: str, value: str, me
     assert any(message in warning for warning in _read(tmp_path, text).table().warnings)
     text = text.replace(f" {value}\n", " 0\n")
     assert not any(message in warning for warning in _read(tmp_path, text).table().warnings)
-
-
-def test_warp_tilts_in_a_data_dir(data: Path):
-    folder = data / "particles" / "drgnai"
-    options = ReadOptions(data_dir=folder / "tilts")
-    with pytest.warns(UserWarning, match="11029"):
-        source = read_relion(folder / "M_particles_sub10.star", options)
-    with pytest.warns(UserWarning, match="11029"):
-        images = source.read(np.arange(10))
-    assert images.shape == (10, 128, 128)
-    assert np.all(source.table().pixel_size == 3.9)
-    assert "And 8 more stacks" in source.stacks.problems()[0]
-
-
-def test_header_of_a_real_stack_is_mrcfiles(data: Path):
-    path = data / "particles" / "cryodrgn" / "hand.mrcs"
-    with mrcfile.open(path, header_only=True) as peer:
-        assert peer.header.nz == 100
