@@ -22,7 +22,7 @@ from ..volumes.point_groups import AbstractPointGroups, AllAtOnce, InGroups
 from ..volumes.voxels import Voxels
 from .neural_field_model import CPU_GROUPS, PRODUCTS, features_of, posterior_of
 from .neural_field_settings import NeuralFieldSettings
-from .neural_field_stages import field_of, stage_of
+from .neural_field_stages import field_of, stages_of
 from .training_setting import TrainingSetting
 from .training_stage import AbstractStage
 
@@ -41,7 +41,7 @@ class NeuralFieldSetting(TrainingSetting):
         return self.resolved_box(self.config.latent_box, self.data.size)
 
     def stages(self) -> Sequence[AbstractStage]:
-        return [stage_of(self.config)]
+        return stages_of(self.config)
 
     def rest(self, model: Model) -> Any:
         """The consensus, which an image's gain is told against."""
@@ -109,4 +109,5 @@ class NeuralFieldSetting(TrainingSetting):
         folder.write_volume("middle", MrcVolume(middle, maps.mean.voxel_size))
         write_latents(folder.folder("latents") / "z.pkl", latents)
         network = field_of(model).network
-        return {"posterior": self.config.posterior, "layers": [network.width, network.depth]}
+        told = "table" if isinstance(model.posterior, LatentTable) else "encoder"
+        return {"posterior": told, "layers": [network.width, network.depth]}

@@ -55,6 +55,9 @@ class NeuralFieldSettings(TrainingSettings):
     """Of a table: Adam's learning rate of latents at the start."""
     row_width: float = 0.1
     """Of a table: standard deviation of its rows at the start."""
+    table_epochs: int = 0
+    """Of an encoder: epochs, the last of all, in which each image's latent is a parameter of its
+    own, begun where the encoder puts it, at a learning rate of `--row-rate / --row-width`."""
     group: int | None = None
     """Points of an image that are evaluated together; None: all on a GPU, and on a CPU what its
     cache holds of a batch."""
@@ -66,5 +69,18 @@ class NeuralFieldSettings(TrainingSettings):
         for name in ("group", "feature_count"):
             if getattr(self, name) is not None:
                 check_counts(self, name)
+        self._check_table_epochs()
         if self.divergence < 0:
             raise ValueError(f"`--divergence` must not be negative. Got {self.divergence}.")
+
+    def _check_table_epochs(self) -> None:
+        if self.table_epochs and self.posterior == "table":
+            raise ValueError(
+                "`--table-epochs` follow an encoder: with `--posterior table` latents are "
+                f"parameters in all epochs. Got {self.table_epochs}."
+            )
+        if not 0 <= self.table_epochs < self.epochs:
+            raise ValueError(
+                f"`--table-epochs` are the last of the {self.epochs} epochs, and must be fewer. "
+                f"Got {self.table_epochs}."
+            )

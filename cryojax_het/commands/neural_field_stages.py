@@ -1,4 +1,4 @@
-"""How a neural field trains: with an encoder, or with a table of latents."""
+"""How a neural field trains: with an encoder, with a table of latents, or one after the other."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
@@ -14,6 +14,7 @@ from ..inference.training.auto_decoding import AutoDecoding
 from ..inference.training.row_adam import RowAdam
 from ..inference.training.stochastic_gradient import StochasticGradient
 from ..volumes.neural_field import NeuralField
+from .latent_rows import with_empty_rows, with_rows
 from .neural_field_settings import NeuralFieldSettings
 from .training_stage import AbstractStage
 
@@ -27,9 +28,6 @@ class FieldStage(AbstractStage):
 
     divergence: float
 
-    def prepared(self, setting: "NeuralFieldSetting", model: Model) -> Model:
-        return model
-
     def weight(self, epoch: int) -> Float[Array, ""]:
         """Of the divergence in an epoch, from 0."""
         return jnp.float32(self.divergence) * self.divergence_weight(epoch)
@@ -39,6 +37,9 @@ class FieldStage(AbstractStage):
 @dataclass(frozen=True, kw_only=True)
 class Encoding(FieldStage):
     """The field and an encoder, down the evidence bound."""
+
+    def prepared(self, setting: "NeuralFieldSetting", model: Model) -> Model:
+        return model
 
     def moving(self, model):
         assert isinstance(model.posterior, Encoded)
@@ -60,9 +61,16 @@ class Encoding(FieldStage):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Decoding(FieldStage):
-    """The field and a table of latents, down the joint density; `rate`: of the rows at first."""
+    """The field and a table of latents, down the joint density; `rate`: of the rows at first. Where
+    an encoder has told latents before, rows begin there."""
 
     rate: float
+
+    def prepared(self, setting: "NeuralFieldSetting", model: Model) -> Model:
+        return with_rows(setting, model)
+
+    def shaped(self, setting: "NeuralFieldSetting", model: Model) -> Model:
+        return with_empty_rows(setting, model)
 
     def moving(self, model):
         return [field_of(model).parameters]
@@ -91,15 +99,20 @@ def field_of(model: Model) -> NeuralField:
     return model.volume
 
 
-def stage_of(config: NeuralFieldSettings) -> FieldStage:
-    """The one that the settings ask for."""
+def stages_of(config: NeuralFieldSettings) -> list[FieldStage]:
+    """Those that the settings ask for."""
     warm, divergence = config.warm_up * config.epochs, config.divergence
     if config.posterior == "table":
-        return Decoding(
-            name="field and latents",
-            epochs=config.epochs,
-            warm=warm,
-            divergence=divergence,
-            rate=config.row_rate,
-        )
-    return Encoding(name="field", epochs=config.epochs, warm=warm, divergence=divergence)
+        rate, count = config.row_rate, config.epochs
+        return [_decoding(epochs=count, warm=warm, divergence=divergence, rate=rate)]
+    last = config.table_epochs
+    first = config.epochs - last
+    encoding = Encoding(name="field", epochs=first, warm=warm, divergence=divergence, after=last)
+    if not last:
+        return [encoding]
+    rate = config.row_rate / config.row_width
+    return [encoding, _decoding(epochs=last, divergence=divergence, rate=rate, before=first)]
+
+
+def _decoding(**course) -> Decoding:
+    return Decoding(name="field and latents", **course)

@@ -46,8 +46,8 @@ def train(setting: TrainingSetting, folder: RunFolder) -> Model:
     model, place, stored = _resume(setting, folder)
     while place.stage < len(stages):
         stage = stages[place.stage]
-        if stored is None:
-            model = stage.prepared(setting, model)
+        started = stage.prepared if stored is None else stage.shaped
+        model = started(setting, model)
         model = replicated(setting.mesh, model)
         update = stage.update(setting, model)
         state = replicated(setting.mesh, update.init(model))

@@ -22,6 +22,8 @@ class AbstractStage(abc.ABC):
     name: str
     epochs: int
     warm: float = 0.0  # epochs until the divergence has its full weight
+    before: int = 0  # epochs of stages before that share the fall of the learning rate
+    after: int = 0  # and of those after
 
     @abc.abstractmethod
     def moving(self, model: Model) -> list[Any]:
@@ -30,6 +32,11 @@ class AbstractStage(abc.ABC):
     @abc.abstractmethod
     def prepared(self, setting: Any, model: Model) -> Model:
         """The model that the stage starts with."""
+
+    def shaped(self, setting: Any, model: Model) -> Model:
+        """The untrained `model` in the shape that checkpoints of the stage have."""
+        del setting
+        return model
 
     @abc.abstractmethod
     def update(self, setting: Any, model: Model) -> AbstractUpdate[Any]:
@@ -52,8 +59,9 @@ class AbstractStage(abc.ABC):
         return eqx.tree_at(self.moving, none, chosen)
 
     def optimiser(self, setting: TrainingSetting) -> optax.GradientTransformation:
-        """Adam down a cosine, long gradients shortened."""
-        config = setting.config
-        steps = max(self.epochs * setting.steps(), 1)
-        schedule = optax.cosine_decay_schedule(config.rate, steps)
+        """Adam down a cosine, which stages may share, long gradients shortened."""
+        config, steps = setting.config, setting.steps()
+        count = max((self.before + self.epochs + self.after) * steps, 1)
+        whole = optax.cosine_decay_schedule(config.rate, count)
+        schedule = lambda step: whole(step + self.before * steps)
         return optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(schedule))
