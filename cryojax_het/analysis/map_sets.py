@@ -14,7 +14,7 @@ The first kind in this order that a folder holds is taken.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
@@ -52,6 +52,20 @@ class MapSet:
     def rows(self) -> Int[np.ndarray, " m"]:
         """Images that have a map."""
         return np.flatnonzero(self.of_image >= 0)
+
+    def among(self, rows: Int[np.ndarray, " r"]) -> "MapSet":
+        """The same where no other images than `rows` have a map. Raises `ValueError` where a row is
+        none of an image, or none of them has a map."""
+        count = len(self.of_image)
+        if len(rows) and not 0 <= rows.min() <= rows.max() < count:
+            raise ValueError(
+                f"Images have rows 0 to {count - 1}. Got rows {rows.min()} to {rows.max()}."
+            )
+        of_image = np.full(count, -1, np.int64)
+        of_image[rows] = self.of_image[rows]
+        if np.all(of_image < 0):
+            raise ValueError(f"None of {len(rows)} rows has a map in {self.paths[0].parent}.")
+        return replace(self, of_image=of_image)
 
 
 @final

@@ -31,6 +31,9 @@ class ValidateConfig:
     """Folder for scores.json and the figures; by default `validation` in the run's."""
     images: int = 200
     """Images whose maps are scored one by one; 100 at least for stable medians."""
+    rows: Path | None = None
+    """File of row numbers, from 0, one a line: maps are scored on these images alone, so that
+    methods that make few maps are compared on the same ones."""
     latent_images: int = 3000
     """Images that the ideal observer looks at, on which latents are scored."""
     seed: int = 0
@@ -91,6 +94,8 @@ def _check(config: ValidateConfig) -> None:
                 f"{path} is no folder: give a run folder, or one with latents.npy, labels.npy or "
                 "maps/."
             )
+    if config.rows is not None and config.truth is None:
+        raise ValueError("`--rows` are of images that are held against a truth: give `--truth`.")
     _check_output(config.folder)
 
 

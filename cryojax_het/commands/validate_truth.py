@@ -22,6 +22,7 @@ from ..particles.source import AbstractImageSource
 from ..report.score_figures import latent_figures, map_figures
 from ..report.score_report import ScoreReport
 from ..simulate.truth import GroundTruth
+from .select_rows import read_rows
 from .validate import ValidateConfig
 
 REFERENCES = "references.h5"
@@ -37,6 +38,8 @@ def truth_report(config: ValidateConfig, truth: GroundTruth) -> ScoreReport:
     """
     outputs = open_outputs(config.run, len(truth.images), config.maps)
     maps = outputs.maps(len(truth.images), truth.size, truth.pixel_size)
+    if maps is not None and config.rows is not None:
+        maps = maps.among(read_rows(config.rows))
     source = open_source(config, truth)
     references = references_of(
         source, truth, config.latent_images, config.seed, kept=kept_references(config, truth)

@@ -73,7 +73,8 @@ def one(entry: str, name: str, kind: Path, out: Path, extra: list) -> None:
         return
     method, by = SCORED[entry]
     run = fitted(name, method, kind, out, extra)
-    where = [] if by is None else ["--maps", maps]
+    # Without maps of single images: on those alone of which the others have maps.
+    where = ["--rows", kind / "rows.txt"] if by is None else ["--maps", maps]
     if by is not None and not maps.is_dir():
         rows = ",".join((kind / "rows.txt").read_text().split())
         call(*PROGRAM, "volumes", run, "--particles", rows, "--by", by, "-o", maps)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cryojax_het.analysis.baselines import consensus, state_sums
+from cryojax_het.analysis.outputs import open_outputs
 from cryojax_het.cli import main
 from cryojax_het.particles.mrc import MrcVolume, write_volume
 from cryojax_het.particles.open import open_particles
@@ -97,6 +98,24 @@ def test_a_consensus_closes_no_gap(truth, tmp_path):
     assert found["figures"] == ["fsc.png", "states.png"]
 
 
+def test_maps_are_scored_on_given_rows_alone(truth, run, tmp_path):
+    line, rows = ["--truth", str(truth.path)], np.arange(3, 100, 7)
+    (tmp_path / "rows.txt").write_text("".join(f"{row}\n" for row in rows))
+    line += ["--rows", str(tmp_path / "rows.txt")]
+    assert main(["validate", str(run), *line, "-o", str(tmp_path / "all")]) == 0
+    # As of a method that made maps of these images and no others.
+    maps = open_outputs(run, COUNT).maps(COUNT, truth.size, truth.pixel_size)
+    for row in rows:
+        write_map(
+            tmp_path / f"few/particle_{row:06d}.mrc", truth, maps.map(int(maps.of_image[row]))
+        )
+    line = ["--truth", str(truth.path), "--maps", str(tmp_path / "few")]
+    assert main(["validate", str(run), *line, "-o", str(tmp_path / "own")]) == 0
+    given, own = scores(tmp_path / "all"), scores(tmp_path / "own")
+    assert given["maps"]["molecule"]["method"]["images"] == len(rows)
+    assert (given["maps"], given["states"]) == (own["maps"], own["states"])
+
+
 def test_labels_alone(truth, tmp_path):
     np.save(tmp_path / "labels.npy", truth.images.state // LABELS)
     for number in range(100 // LABELS):
@@ -156,6 +175,9 @@ def broken(truth, run, tmp_path, name):
     if name == "output":
         (tmp_path / "file").write_text("")
         return [*line, "-o", str(tmp_path / "file")], (str(tmp_path / "file"), "`-o`")
+    if name == "rows of no image":
+        (tmp_path / "rows.txt").write_text("3\n120\n")
+        return [*line, "--rows", str(tmp_path / "rows.txt")], ("0 to 119", "Got rows 3 to 120")
     if name == "too few images":
         return [*line, "--images", "2"], ("`--images` must be 10 or more",)
     (tmp_path / "labels").mkdir()
@@ -168,7 +190,7 @@ def broken(truth, run, tmp_path, name):
 
 
 FAULTS = ["no truth", "nothing to score against", "rows", "empty", "no run", "untied maps"]
-FAULTS += ["particles", "output", "too few images", "nothing in common"]
+FAULTS += ["particles", "output", "rows of no image", "too few images", "nothing in common"]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
