@@ -30,7 +30,7 @@ WAYS = {
     "modes": Way(("--volume", "modes", *MODES), by=("model", "regression")),
     "gaussians": Way(("--volume", "gaussians")),
     "dynamight": Way(("--volume", "dynamight")),
-    "atoms": Way(("--volume", "atoms")),
+    "atoms": Way(("--volume", "atoms"), by=("model", "regression")),
     "deep-modes": Way(("--volume", "deep-modes"), by=("model", "regression")),
     "regions": Way(("--volume", "regions")),
     "flex": Way(("--volume", "flex")),
