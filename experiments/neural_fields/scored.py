@@ -3,8 +3,9 @@
     python scored.py SETS OUT --cryodrgn-bin ENV/bin [--only CaM-1D] [--methods encoder table]
 
 SETS: the folder of `../six_sets/simulate.py`, rows cut as `../six_sets/peers.md` says. `encoder`:
-`fit --volume cryodrgn`; `table`: `fit --volume drgn-ai-fixed`; `both`: an encoder whose latents are
-a table in the last five epochs; `cryodrgn`: driver of `../peers`.
+`fit --volume cryodrgn`; `table`: `fit --volume drgn-ai-fixed`, `fast-table` with rows ten times as
+fast; `both`: an encoder whose latents are a table in the last five epochs; `cryodrgn`: driver of
+`../peers`.
 Then maps of the rows of `rows.txt`, validation, and what latents tell of defocus and view. What is
 there is not done again. Prints the rows of a table.
 """
@@ -30,6 +31,7 @@ COURSE = ["--epochs", 20, "--batch", 16, "--rate", 5e-4, "--devices", 1]
 FLAGS = {
     "encoder": ["--volume", "cryodrgn", "--divergence", 0.25, *NETWORK, *COURSE],
     "table": ["--volume", "drgn-ai-fixed", *NETWORK, *COURSE],
+    "fast-table": ["--volume", "drgn-ai-fixed", "--row-rate", 0.1, *NETWORK, *COURSE],
     "both": ["--volume", "cryodrgn", "--divergence", 0.25, "--table-epochs", 5, *NETWORK, *COURSE],
 }
 METHODS = (*FLAGS, "cryodrgn")
