@@ -105,7 +105,7 @@ def read_out(latents, target) -> float:
 def latents_line(case: Case) -> str:
     """How well latents tell the state, and the ceiling."""
     embedded = case.truth.states.embedding()[case.own]
-    if np.ptp(embedded) == 0:
+    if not embedded.size or np.ptp(embedded) == 0:
         return f"latents: variance {np.round(case.latents.var(axis=0), 4)}"
     rows = np.random.default_rng(1).permutation(len(embedded))[:OBSERVED]
     source = open_particles(case.truth.particles)
@@ -131,7 +131,7 @@ def field_line(case: Case) -> str:
     found = np.einsum("jm,njma->nja", weight, away[:, nearest])
     true = case.atoms[case.own[rows]] - here
     largest = np.linalg.norm(true, axis=-1).max(axis=0)
-    moving = largest > 0.5 * largest.max()
+    moving = largest >= 0.5 * largest.max()
     error, still = (
         np.sqrt(np.mean(np.sum(x[:, reached & moving] ** 2, axis=-1))) / pixel
         for x in (found - true, true)
@@ -193,7 +193,7 @@ def map_lines(case: Case) -> list[str]:
     rest = case.latents[case.own == case.state].mean(axis=0)
     shift = places + moved(flow, rest[None])[0]
     largest = np.linalg.norm(case.atoms - here, axis=-1).max(axis=0)
-    arm = here[largest > 0.5 * largest.max()]
+    arm = here[largest >= 0.5 * largest.max()]
     lines = []
     cases = {
         "rigid": (still, 0 * states, here),
