@@ -51,13 +51,14 @@ class NeuralFieldSettings(TrainingSettings):
     """Radius, of half the box, from which the pixels that it sees fade (window-r)."""
     divergence: float = 1.0
     """Weight of the divergence of latents from the prior; 1: the evidence bound."""
-    row_rate: float = 1e-2
-    """Of a table: Adam's learning rate of latents at the start."""
+    row_rate: float = 0.1
+    """Of a table: Adam's learning rate of latents at the start. A latent goes about half of it an
+    epoch, at most: few epochs need a higher one than many."""
     row_width: float = 0.1
     """Of a table: standard deviation of its rows at the start."""
     table_epochs: int = 0
     """Of an encoder: epochs, the last of all, in which each image's latent is a parameter of its
-    own, begun where the encoder puts it, at a learning rate of `--row-rate / --row-width`."""
+    own, begun where the encoder puts it."""
     group: int | None = None
     """Points of an image that are evaluated together; None: all on a GPU, and on a CPU what its
     cache holds of a batch."""

@@ -110,7 +110,7 @@ def stages_of(config: NeuralFieldSettings) -> list[FieldStage]:
     encoding = Encoding(name="field", epochs=first, warm=warm, divergence=divergence, after=last)
     if not last:
         return [encoding]
-    rate = config.row_rate / config.row_width
+    rate = config.row_rate
     return [encoding, _decoding(epochs=last, divergence=divergence, rate=rate, before=first)]
 
 

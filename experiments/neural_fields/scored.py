@@ -3,7 +3,7 @@
     python scored.py SETS OUT --cryodrgn-bin ENV/bin [--only CaM-1D] [--methods encoder table]
 
 SETS: the folder of `../six_sets/simulate.py`, rows cut as `../six_sets/peers.md` says. `encoder`:
-`fit --volume cryodrgn`; `table`: `fit --volume drgn-ai-fixed`, `fast-table` with rows ten times as
+`fit --volume cryodrgn`, `mean-rate` at twice the rate; `table`: `fit --volume drgn-ai-fixed`, `fast-table` with rows ten times as
 fast; `both`: an encoder whose latents are a table in the last five epochs; `cryodrgn`: driver of
 `../peers`.
 Then maps of the rows of `rows.txt`, validation, and what latents tell of defocus and view. What is
@@ -27,9 +27,12 @@ from sklearn.preprocessing import StandardScaler
 from cryojax_het.particles.relion import read_relion
 
 NETWORK = ["--decoder-layers", 256, 3, "--encoder-layers", 256, 3, "--latent", 4]
-COURSE = ["--epochs", 20, "--batch", 16, "--rate", 5e-4, "--devices", 1]
+EPOCHS = ["--epochs", 20, "--batch", 16, "--devices", 1]
+COURSE = [*EPOCHS, "--rate", 5e-4]
 FLAGS = {
     "encoder": ["--volume", "cryodrgn", "--divergence", 0.25, *NETWORK, *COURSE],
+    # Our rate falls to 0 as a cosine, cryoDRGN's stays: the same in the mean.
+    "mean-rate": ["--volume", "cryodrgn", "--divergence", 0.25, *NETWORK, *EPOCHS, "--rate", 1e-3],
     "table": ["--volume", "drgn-ai-fixed", *NETWORK, *COURSE],
     "fast-table": ["--volume", "drgn-ai-fixed", "--row-rate", 0.1, *NETWORK, *COURSE],
     "both": ["--volume", "cryodrgn", "--divergence", 0.25, "--table-epochs", 5, *NETWORK, *COURSE],
