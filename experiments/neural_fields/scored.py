@@ -3,9 +3,9 @@
     python scored.py SETS OUT --cryodrgn-bin ENV/bin [--only CaM-1D] [--methods encoder table]
 
 SETS: the folder of `../six_sets/simulate.py`, rows cut as `../six_sets/peers.md` says. `encoder`:
-`fit --volume cryodrgn`, `mean-rate` at twice the rate; `table`: `fit --volume drgn-ai-fixed`, `fast-table` with rows ten times as
-fast; `both`: an encoder whose latents are a table in the last five epochs; `cryodrgn`: driver of
-`../peers`.
+`fit --volume cryodrgn`, `mean-rate` at twice the rate; `table`: `fit --volume drgn-ai-fixed`,
+`fast-table` with rows ten times as fast; `both`: an encoder whose latents are a table in the last
+five epochs; `cryodrgn`: driver of `../peers`.
 Then maps of the rows of `rows.txt`, validation, and what latents tell of defocus and view. What is
 there is not done again. Prints the rows of a table.
 """
