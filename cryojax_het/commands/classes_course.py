@@ -106,7 +106,7 @@ def one_pass(setting: ClassesSetting, course: Course) -> dict[str, Any]:
     course.model = eqx.tree_at(lambda m: m.posterior, course.model, AsGiven())
     images = int(np.count_nonzero(setting.half))
     before = course.log_likelihood
-    course.log_likelihood = float(np.nanmean(table.log_likelihood))
+    course.log_likelihood = table.mean_log_likelihood()
     full = number > setting.low_iterations + 1  # and so was the pass before
     course.gained = (*course.gained, course.log_likelihood - before) if full else ()
     course.iteration = number
@@ -165,4 +165,5 @@ def held_out_log_likelihood(setting: ClassesSetting, course: Course) -> float | 
     table = ClassTable.empty(loader.latents, course.count)
     rows = split_rows(setting.held_out, loader.batch_size)
     infer_rows(lambda model, batch: infer_batch(model, batch, grid), model, loader, rows, table)
-    return float(np.mean(table.log_likelihood[setting.held_out]))
+    # Images that are left out have none.
+    return float(np.nanmean(table.log_likelihood[setting.held_out]))

@@ -27,7 +27,7 @@ def write_outputs(setting: ClassesSetting, folder: RunFolder, best: Fitted) -> d
     """Classes of all images, those kept apart included, and the maps that they give; the largest
     class first, classes without an image left out. Returns the summary."""
     table, model, halves = _last_pass(setting, best)
-    shares = table.probability.mean(axis=0, dtype=np.float64)
+    shares = table.shares()
     order = np.argsort(-shares, kind="stable")
     order = order[best.population[order] > 0]
     length = float(setting.grid(setting.data.size).length)
@@ -43,7 +43,7 @@ def write_outputs(setting: ClassesSetting, folder: RunFolder, best: Fitted) -> d
         "seed": best.seed,
         "population": shares[order].tolist(),
         "resolution": [resolution(curve, 0.143, length) for curve in fsc],
-        "log_likelihood": float(table.log_likelihood.mean()),
+        "log_likelihood": table.mean_log_likelihood(),
         "entropy": table.entropy(),
         "reseeded": best.reseeded,
         "dropped": len(best.dropped),
@@ -74,7 +74,8 @@ def _last_pass(setting, best) -> tuple[ClassTable, Model, ClassHalves]:
 def _write_tables(folder, table: ClassTable, order):
     probability = table.probability[:, order]
     arrays = {"class_probability": probability, "labels": np.argmax(probability, axis=1)}
-    arrays |= {"log_likelihood": table.log_likelihood}
+    # Images that are left out have 0, as in the tables of all methods.
+    arrays |= {"log_likelihood": np.where(table.seen, table.log_likelihood, 0.0)}
     arrays |= {name: getattr(table.latents, name) for name in ("rotation", "shift", "contrast")}
     latents = folder.latents()
     for name, array in arrays.items():

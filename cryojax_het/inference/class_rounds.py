@@ -7,7 +7,7 @@ from typing import Any, final
 import equinox as eqx
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from ..imaging.grid import FourierGrid
 from ..imaging.image import Batch
@@ -51,10 +51,23 @@ class ClassTable:
         for name in ("rotation", "shift", "contrast"):
             getattr(self.latents, name)[index[real]] = getattr(latents, name)[real]
 
+    @property
+    def seen(self) -> Bool[np.ndarray, " n"]:
+        """Images that are not left out."""
+        return np.isfinite(self.log_likelihood)
+
+    def shares(self) -> Float[np.ndarray, " k"]:
+        """Mean responsibility of each class for images seen."""
+        return self.probability[self.seen].mean(axis=0, dtype=np.float64)
+
+    def mean_log_likelihood(self) -> float:
+        """Of an image seen, nats."""
+        return float(self.log_likelihood[self.seen].mean())
+
     def entropy(self) -> float:
         """Mean entropy of the responsibilities of images seen, nats: `ln K` where nothing is
         known."""
-        r = np.asarray(self.probability[np.isfinite(self.log_likelihood)], np.float64)
+        r = np.asarray(self.probability[self.seen], np.float64)
         return float(-(r * np.log(np.maximum(r, FLOOR))).sum(axis=1).mean())
 
 
