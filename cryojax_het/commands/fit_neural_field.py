@@ -25,8 +25,9 @@ class CryodrgnConfig(NeuralFieldSettings):
     feature-count; feat-sigma: feature-width; window-r: image-window; D: box, latent-box.
 
     Unlike there: images are weighed by their noise's spectrum, contrasts are integrated over, the
-    encoder is told the view, the learning rate falls, and frequencies beyond the resolution of the
-    half-maps are left out (`--latent-box` of the box's size as there)."""
+    encoder is told the view, the learning rate falls to 0 (twice lr is the same in the mean), and
+    frequencies beyond the resolution of the half-maps are left out (`--latent-box` of the box's
+    size as there)."""
 
     volume: Literal["cryodrgn"] = "cryodrgn"
     """A network of the frequency and the latent, with cryoDRGN's defaults."""
