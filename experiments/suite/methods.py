@@ -9,9 +9,10 @@ STRUCTURES = {"AdK-DIMS": "adk/4ake.pdb"}
 # Sets whose states lie on a circle, and those with two coordinates.
 CIRCLES = ("IgG-1D", "IgG-1D-noisy", "ring")
 PLANES = ("Hsp90-2D",)
-# As in `../neural_fields/scored.py`: a network that a few thousand images can teach.
+# As in `../neural_fields/scored.py`: a network that a few thousand images can teach, at rates that
+# so few epochs need.
 FIELD = ["--decoder-layers", 256, 3, "--encoder-layers", 256, 3, "--latent", 4]
-FIELD += ["--epochs", 20, "--batch", 16, "--rate", 5e-4]
+FIELD += ["--epochs", 20, "--batch", 16, "--rate", 1e-3]
 MODES = ["--starts", 4, "--steps", 12, "--kept", 2, "--calibration-images", 256, "--modes", 8]
 
 
@@ -36,7 +37,7 @@ WAYS = {
     "flex": Way(("--volume", "flex")),
     "zernike": Way(("--volume", "zernike")),
     "encoder": Way(("--volume", "cryodrgn", "--divergence", 0.25, *FIELD)),
-    "table": Way(("--volume", "drgn-ai-fixed", *FIELD)),
+    "table": Way(("--volume", "drgn-ai-fixed", "--row-rate", 0.1, *FIELD)),
 }
 # What is scored, by the name that it has in the tables: a method, and how its maps are made.
 SCORED = {
