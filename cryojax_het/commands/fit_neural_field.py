@@ -49,7 +49,7 @@ class DrgnAiFixedConfig(NeuralFieldSettings):
 
     Unlike there, latents have the prior that all methods here have (`--divergence 0` as there). Its
     rate of latents, `--row-rate 0.01`, is one for 100 epochs: in 20 they hardly leave where they
-    begin, and 0.1 finds what it should."""
+    begin, and 0.1 was better."""
 
     volume: Literal["drgn-ai-fixed"] = "drgn-ai-fixed"
     """A network of the frequency and of latents in a table, with DRGN-AI's defaults."""
