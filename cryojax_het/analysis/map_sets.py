@@ -23,6 +23,7 @@ from jaxtyping import Float, Float32, Int
 
 from ..particles.mrc import read_volume
 from .fourier_resample import on_grid
+from .selections import of_rows
 
 _KINDS = ("particle", "latent", "vol", "center", "map", "class", "state")
 _NUMBERED = re.compile(rf"({'|'.join(_KINDS)})_?(\d+)\.(?:mrc|map)")
@@ -56,13 +57,7 @@ class MapSet:
     def among(self, rows: Int[np.ndarray, " r"]) -> "MapSet":
         """The same where no other images than `rows` have a map. Raises `ValueError` where a row is
         none of an image, or none of them has a map."""
-        count = len(self.of_image)
-        if len(rows) and not 0 <= rows.min() <= rows.max() < count:
-            raise ValueError(
-                f"Images have rows 0 to {count - 1}. Got rows {rows.min()} to {rows.max()}."
-            )
-        of_image = np.full(count, -1, np.int64)
-        of_image[rows] = self.of_image[rows]
+        of_image = np.where(of_rows(rows, len(self.of_image)), self.of_image, -1)
         if np.all(of_image < 0):
             raise ValueError(f"None of {len(rows)} rows has a map in {self.paths[0].parent}.")
         return replace(self, of_image=of_image)

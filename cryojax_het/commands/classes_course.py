@@ -165,5 +165,4 @@ def held_out_log_likelihood(setting: ClassesSetting, course: Course) -> float | 
     table = ClassTable.empty(loader.latents, course.count)
     rows = split_rows(setting.held_out, loader.batch_size)
     infer_rows(lambda model, batch: infer_batch(model, batch, grid), model, loader, rows, table)
-    # Images that are left out have none.
-    return float(np.nanmean(table.log_likelihood[setting.held_out]))
+    return table.mean_log_likelihood()

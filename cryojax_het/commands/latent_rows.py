@@ -27,8 +27,7 @@ def with_rows(setting: TrainingSetting, model: Model) -> Model:
     rows = np.zeros((count, setting.config.latent), np.float32)
     model = replicated(setting.mesh, model)
     for batch in image_pass(loader, split_rows(np.arange(count), loader.batch_size), "rows"):
-        found = to_host((_means(model, batch, grid), batch.index, batch.weight))
-        means, index, weight = found
+        means, index, weight = to_host((_means(model, batch, grid), batch.index, batch.weight))
         rows[index[weight > 0]] = means[weight > 0]
     return _with(model, rows)
 

@@ -38,7 +38,11 @@ def truth_report(config: ValidateConfig, truth: GroundTruth) -> ScoreReport:
     """
     outputs = open_outputs(config.run, len(truth.images), config.maps)
     maps = outputs.maps(len(truth.images), truth.size, truth.pixel_size)
-    if maps is not None and config.rows is not None:
+    if config.rows is not None:
+        if maps is None:
+            raise ValueError(
+                f"`--rows` are of images whose maps are scored: {config.run} has none."
+            )
         maps = maps.among(read_rows(config.rows))
     source = open_source(config, truth)
     references = references_of(

@@ -3,9 +3,7 @@
 import json
 import pickle
 from dataclasses import replace
-from typing import Any
 
-import jax
 import numpy as np
 import pytest
 
@@ -16,7 +14,6 @@ from cryojax_het.commands.fit_neural_field import (
     CryodrgnConfig,
     DrgnAiFixedConfig,
     NeuralFieldConfig,
-    fit_neural_field,
 )
 from cryojax_het.particles.mrc import read_volume
 from cryojax_het.results.neural_field_store import load_neural_field
@@ -24,23 +21,7 @@ from cryojax_het.results.run import RunFolder
 from cryojax_het.simulate.truth import open_truth
 
 from .conftest import latents_of, stopped
-
-FAST: dict[str, Any] = {
-    "devices": 1,
-    "batch": 8,
-    "epochs": 40,
-    "latent": 2,
-    "decoder_layers": (64, 2),
-    "encoder_layers": (64, 2),
-    "feature_width": 1.5,
-    "rate": 5e-3,
-}
-
-
-def fitted(config):
-    """As users run it: JAX in single precision."""
-    with jax.enable_x64(False):
-        return fit_neural_field(config, ["test"])
+from .small_field import FAST, STEPS, curve_of, fitted
 
 
 @pytest.fixture(scope="module", params=["encoder", "table"])
@@ -51,6 +32,7 @@ def finished(request, finely_hinged, tmp_path_factory):
         output=output,
         posterior=request.param,
         row_rate=0.1,
+        epochs=40,
         **FAST,
     )
     return config, fitted(config)
@@ -103,18 +85,12 @@ def test_a_run_leaves_an_early_look_and_latents_for_cryodrgn(finished):
     assert middle.shape == (24, 24, 24)
 
 
-def curve_of(folder):
-    """Losses by epoch; an epoch that was begun again counts as it ended."""
-    lines = (folder / "log.jsonl").read_text().splitlines()
-    return {entry["step"]: entry["loss"] for entry in map(json.loads, lines) if "loss" in entry}
-
-
 def test_killed_it_is_taken_up_on_the_same_curve(finished, tmp_path):
     """In the middle of the third epoch."""
     whole = replace(finished[0], output=tmp_path / "whole", epochs=4)
     fitted(whole)
     broken = replace(whole, output=tmp_path / "broken")
-    with stopped(training_course, "_step", 2 * 30 + 7):
+    with stopped(training_course, "_step", 2 * STEPS + 7):
         fitted(broken)
     assert len(curve_of(broken.output)) == 2
     assert not RunFolder(broken.output).finished

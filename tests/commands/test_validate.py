@@ -1,6 +1,7 @@
 """`cryojax-het validate` as a user meets it: scores, comparisons, and inputs that do not fit."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -177,7 +178,11 @@ def broken(truth, run, tmp_path, name):
         return [*line, "-o", str(tmp_path / "file")], (str(tmp_path / "file"), "`-o`")
     if name == "rows of no image":
         (tmp_path / "rows.txt").write_text("3\n120\n")
-        return [*line, "--rows", str(tmp_path / "rows.txt")], ("0 to 119", "Got rows 3 to 120")
+        return [*line, "--rows", str(tmp_path / "rows.txt")], ("no row 120", "0 to 119")
+    if name == "rows without maps":
+        shutil.rmtree(run / "maps")
+        (tmp_path / "rows.txt").write_text("3\n")
+        return [*line, "--rows", str(tmp_path / "rows.txt")], ("`--rows`", f"{run} has none")
     if name == "too few images":
         return [*line, "--images", "2"], ("`--images` must be 10 or more",)
     (tmp_path / "labels").mkdir()
@@ -190,7 +195,8 @@ def broken(truth, run, tmp_path, name):
 
 
 FAULTS = ["no truth", "nothing to score against", "rows", "empty", "no run", "untied maps"]
-FAULTS += ["particles", "output", "rows of no image", "too few images", "nothing in common"]
+FAULTS += ["particles", "output", "rows of no image", "rows without maps", "too few images"]
+FAULTS += ["nothing in common"]
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from cryojax_het.particles.euler import euler_to_matrix
-from cryojax_het.particles.pickles import load_arrays
 from cryojax_het.particles.relion import read_relion
 from cryojax_het.particles.stack import ReadOptions
 from cryojax_het.particles.stack_source import StackSource
@@ -149,21 +148,6 @@ def test_pixels_are_those_that_the_names_count(data: Path):
         raw = raw.reshape(-1, *(source.table().size[0],) * 2)
         numbers = [int(n.split("@")[0]) - 1 for n in _plain(path)[0]["rlnImageName"]]
         np.testing.assert_array_equal(source.read(np.arange(len(source))), raw[numbers])
-
-
-def test_rotations_and_shifts_are_cryodrgns(data: Path):
-    """Its `parse_pose_star` made these pickles; shifts there are fractions of the box."""
-    folder = data / "particles" / "cryodrgn"
-    table = read_relion(
-        folder / "FinalRefinement-OriginalParticles-PfCRT.star", ReadOptions(amplitude_contrast=0.1)
-    ).table()
-    rotation, fraction = load_arrays(folder / "pose.star.pkl")
-    np.testing.assert_allclose(table.rotation, rotation, atol=1e-12)
-    box = 300 * table.pixel_size[:, None]
-    np.testing.assert_allclose(table.shift, -fraction * box, atol=1e-5)
-    rotation, _ = load_arrays(folder / "sta_pose.pkl")
-    table = read_relion(folder / "sta_testing_bin8.star").table()
-    np.testing.assert_allclose(table.rotation, rotation, atol=1e-12)
 
 
 @pytest.mark.parametrize("text", [_OPTICS + _PARTICLES, _PARTICLES + _OPTICS])
